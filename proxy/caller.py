@@ -1,0 +1,38 @@
+"""Who calls, once it is known."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+FOREVER_NS = 1 << 62
+
+
+class Role(IntEnum):
+    """What a caller may do; each role may do all that the ones below it may."""
+
+    VIEWER = 1
+    BUILDER = 2
+    MAINTAINER = 3
+    ADMIN = 4
+
+    @property
+    def label(self) -> str:
+        """The word that settings, messages and the audit log use."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A proven identity, mapped to a tenant.
+
+    `subject` is the name for people (a SAN, or the subject claim), `method` the
+    configured name of the authenticator that proved it, `rule` the mapping rule that
+    matched. The proof must be judged again after `judged_until_ns` (wall clock, Unix
+    epoch): the end of the certificate, of its revocation list, or of the token.
+    """
+
+    tenant: str
+    role: Role
+    subject: str
+    method: str
+    rule: str
+    judged_until_ns: int = FOREVER_NS

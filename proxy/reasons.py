@@ -1,0 +1,358 @@
+"""Every refusal kilngate can speak, one row each.
+
+A row gives the gRPC status code, the label that metrics and the audit log use,
+who can mend it, the number that the public text begins with, and the sentence
+itself. Fields in braces are filled from `errors.Refused`. Nothing else in the
+project writes a gRPC status code.
+
+Codes are chosen by what stock `docker buildx` shows (measured): UNAVAILABLE on
+the first call is retried silently for 20 s, so only a restart in progress uses
+it; RESOURCE_EXHAUSTED makes buildx exit with 102, so CI can retry on limits.
+
+Source: google/rpc/code.proto for the codes.
+"""
+
+from enum import Enum, IntEnum
+
+
+class Code(IntEnum):
+    """gRPC status codes (google/rpc/code.proto)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class Blame(Enum):
+    """Who can mend it: the one who calls, the one who runs the farm, or we."""
+
+    CALLER = "caller"
+    OPERATOR = "operator"
+    OURSELVES = "ourselves"
+
+
+class Reason(Enum):
+    """Why a call was refused or ended by kilngate."""
+
+    # 1xx: who calls
+    NO_CREDENTIALS = (
+        101,
+        "no-credentials",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "no client certificate and no token was shown. Give your builder a certificate: "
+        "docker buildx create --driver remote --driver-opt cacert=...,cert=...,key=...",
+    )
+    CERTIFICATE_EXPIRED = (
+        102,
+        "certificate-expired",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the certificate of {subject} expired {ago} ago. Ask whoever runs this farm for a new one",
+    )
+    CERTIFICATE_NOT_YET_VALID = (
+        103,
+        "certificate-not-yet-valid",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the certificate of {subject} is valid only in {until}. Check the clock of the machine that issued it",
+    )
+    CERTIFICATE_UNKNOWN_CA = (
+        104,
+        "certificate-unknown-ca",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the certificate of {subject} was issued by an authority that this farm does not trust",
+    )
+    CERTIFICATE_WRONG_PURPOSE = (
+        105,
+        "certificate-wrong-purpose",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the certificate of {subject} is not a client certificate: "
+        "its extended key usage must contain clientAuth",
+    )
+    CERTIFICATE_REVOKED = (
+        106,
+        "certificate-revoked",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the certificate of {subject} was revoked. Ask whoever runs this farm for a new one",
+    )
+    CERTIFICATE_INVALID = (
+        107,
+        "certificate-invalid",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the certificate of {subject} cannot be accepted: {why}",
+    )
+    CERTIFICATE_DENIED = (
+        108,
+        "certificate-denied",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the certificate of {subject} is on this farm's deny list. Ask whoever runs this farm",
+    )
+    REVOCATION_UNKNOWN = (
+        109,
+        "revocation-unknown",
+        Code.UNAUTHENTICATED,
+        Blame.OPERATOR,
+        "this farm cannot tell whether the certificate of {subject} was revoked: "
+        "its revocation list is out of date. Tell whoever runs this farm",
+    )
+    NO_RULE_MATCHED = (
+        110,
+        "no-rule-matched",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "{subject} is known but belongs to no tenant of this farm. Ask whoever runs this farm for a mapping rule",
+    )
+    AMBIGUOUS_IDENTITY = (
+        111,
+        "ambiguous-identity",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the credentials shown name more than one identity: {why}",
+    )
+    TOKEN_MALFORMED = (
+        120,
+        "token-malformed",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the token cannot be read: {why}",
+    )
+    TOKEN_EXPIRED = (
+        121,
+        "token-expired",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the token expired {ago} ago. Ask your issuer for a fresh one",
+    )
+    TOKEN_NOT_YET_VALID = (
+        122,
+        "token-not-yet-valid",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the token is valid only in {until}. Check the clocks of the issuer and of this farm",
+    )
+    TOKEN_WRONG_AUDIENCE = (
+        123,
+        "token-wrong-audience",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the token is meant for another audience. Ask your issuer for audience {expected}",
+    )
+    TOKEN_UNKNOWN_ISSUER = (
+        124,
+        "token-unknown-issuer",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the token comes from an issuer that this farm does not trust",
+    )
+    TOKEN_UNKNOWN_KEY = (
+        125,
+        "token-unknown-key",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the token is signed by a key that its issuer does not publish",
+    )
+    TOKEN_BAD_SIGNATURE = (
+        126,
+        "token-bad-signature",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the signature of the token is wrong",
+    )
+    TOKEN_CLAIMS = (
+        127,
+        "token-claims",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "the token cannot be accepted: {why}",
+    )
+    KEYS_UNAVAILABLE = (
+        129,
+        "keys-unavailable",
+        Code.ABORTED,
+        Blame.OPERATOR,
+        "this farm cannot fetch the keys of your token's issuer right now. Try again in a minute",
+    )
+
+    # 2xx: what a caller may do
+    METHOD_UNKNOWN = (
+        201,
+        "method-unknown",
+        Code.UNIMPLEMENTED,
+        Blame.CALLER,
+        "this farm does not offer that method",
+    )
+    ROLE_MISSING = (
+        202,
+        "role-missing",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "{method} needs the role {needed}; you call tenant {tenant} as {role}",
+    )
+    FOREIGN_REF = (
+        203,
+        "foreign-ref",
+        Code.NOT_FOUND,
+        Blame.CALLER,
+        "no such build in tenant {tenant}",
+    )
+    FOREIGN_SESSION = (
+        204,
+        "foreign-session",
+        Code.NOT_FOUND,
+        Blame.CALLER,
+        "no such session in tenant {tenant}",
+    )
+    SESSION_LIVE = (
+        205,
+        "session-live",
+        Code.ALREADY_EXISTS,
+        Blame.CALLER,
+        "a session with this id is open already",
+    )
+
+    # 3xx: how much a caller may do
+    RATE_LIMITED = (
+        301,
+        "rate-limited",
+        Code.RESOURCE_EXHAUSTED,
+        Blame.CALLER,
+        "tenant {tenant} made more than {limit} calls a second. Retry in {wait} (limit calls_per_second)",
+    )
+    BUILDS_LIMIT = (
+        302,
+        "builds-limit",
+        Code.RESOURCE_EXHAUSTED,
+        Blame.CALLER,
+        "tenant {tenant} runs {value} of {limit} builds. "
+        "Retry when one of them has ended (limit concurrent_builds)",
+    )
+    CONNECTIONS_LIMIT = (
+        303,
+        "connections-limit",
+        Code.RESOURCE_EXHAUSTED,
+        Blame.CALLER,
+        "tenant {tenant} has {value} of {limit} connections open. "
+        "Retry when one of them has closed (limit connections)",
+    )
+    STREAMS_LIMIT = (
+        304,
+        "streams-limit",
+        Code.RESOURCE_EXHAUSTED,
+        Blame.CALLER,
+        "tenant {tenant} has {value} of {limit} calls open. Retry when one of them has ended (limit streams)",
+    )
+
+    # 4xx: how a call is written
+    REQUEST_MALFORMED = (
+        401,
+        "request-malformed",
+        Code.INTERNAL,
+        Blame.CALLER,
+        "the request cannot be read: {why}",
+    )
+    MESSAGE_TOO_LARGE = (
+        402,
+        "message-too-large",
+        Code.RESOURCE_EXHAUSTED,
+        Blame.CALLER,
+        "the request message has {value} octets; at most {limit} are accepted",
+    )
+    MESSAGE_COMPRESSED = (
+        403,
+        "message-compressed",
+        Code.UNIMPLEMENTED,
+        Blame.CALLER,
+        "compressed messages are not accepted on {method}. Use the identity encoding",
+    )
+    MESSAGE_UNREADABLE = (
+        404,
+        "message-unreadable",
+        Code.INVALID_ARGUMENT,
+        Blame.CALLER,
+        "the request message of {method} cannot be read: {why}",
+    )
+    DEADLINE_EXCEEDED = (
+        405,
+        "deadline-exceeded",
+        Code.DEADLINE_EXCEEDED,
+        Blame.CALLER,
+        "the call's own deadline has passed",
+    )
+    MESSAGE_LATE = (
+        406,
+        "message-late",
+        Code.DEADLINE_EXCEEDED,
+        Blame.CALLER,
+        "the request message of {method} was not complete after {limit}",
+    )
+
+    # 5xx: the farm
+    UPSTREAM_AWAY = (
+        501,
+        "upstream-away",
+        Code.ABORTED,
+        Blame.OPERATOR,
+        "the build daemon of this farm is not running. Try again in a minute",
+    )
+    UPSTREAM_LOST = (
+        502,
+        "upstream-lost",
+        Code.UNAVAILABLE,
+        Blame.OPERATOR,
+        "the build daemon went away while it worked for you. Run the build again",
+    )
+    DRAINING = (
+        503,
+        "draining",
+        Code.UNAVAILABLE,
+        Blame.OPERATOR,
+        "this farm is restarting. Try again in a minute",
+    )
+    DRAIN_DEADLINE = (
+        504,
+        "drain-deadline",
+        Code.UNAVAILABLE,
+        Blame.OPERATOR,
+        "this farm had to restart before your build ended. Run the build again",
+    )
+    AUDIT_UNWRITABLE = (
+        505,
+        "audit-unwritable",
+        Code.ABORTED,
+        Blame.OPERATOR,
+        "this farm cannot write its audit log and accepts no calls until it can. Tell whoever runs this farm",
+    )
+    INTERNAL = (
+        599,
+        "internal",
+        Code.INTERNAL,
+        Blame.OURSELVES,
+        "kilngate failed on this call. Tell whoever runs this farm, with the reference",
+    )
+
+    def __init__(self, number: int, label: str, code: Code, blame: Blame, sentence: str) -> None:
+        self.number = number
+        self.label = label
+        self.code = code
+        self.blame = blame
+        self.sentence = sentence
