@@ -1,16 +1,18 @@
 """Durations and sizes as operators write them: `10s`, `30m`, `64KiB`.
 
 `Duration` is whole nanoseconds, `Size` is octets, after reading. `said` turns
-nanoseconds back into words for a sentence.
+nanoseconds back into words for a sentence; `written_...` turns a value back into
+what an operator would write.
 """
 
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 SECOND_NS = 1_000_000_000
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)", re.ASCII)
 _OCTETS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -20,7 +22,7 @@ def parse_duration(text: object) -> int:
     Raises:
         ValueError: anything else, a bare number too: its unit would be a guess.
     """
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)", text, re.ASCII) if isinstance(text, str) else None
+    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if not found:
         raise ValueError("a duration is a number and a unit: 500ms, 10s, 5m, 24h or 7d")
     return round(float(found[1]) * _SECONDS[found[2]] * SECOND_NS)
@@ -51,5 +53,29 @@ def said(duration_ns: int) -> str:
     return f"{round(seconds)} s"
 
 
-Duration = Annotated[int, BeforeValidator(parse_duration), Field(json_schema_extra={"type": "string", "examples": ["10s"]})]
-Size = Annotated[int, BeforeValidator(parse_size), Field(json_schema_extra={"type": ["string", "integer"], "examples": ["64KiB"]})]
+def written_duration(duration_ns: int) -> str:
+    """Return the text that `parse_duration` reads as `duration_ns` (whole microseconds), in the largest exact unit."""
+    for unit in ("d", "h", "m", "s"):
+        if duration_ns and duration_ns % (_SECONDS[unit] * SECOND_NS) == 0:
+            return f"{duration_ns // (_SECONDS[unit] * SECOND_NS):.0f}{unit}"
+    return f"{duration_ns / 1_000_000:.3f}".rstrip("0").rstrip(".") + "ms"
+
+
+def written_size(octets: int) -> str:
+    """Return the text that `parse_size` reads as `octets`."""
+    unit = next((unit for unit in ("GiB", "MiB", "KiB") if octets and octets % _OCTETS[unit] == 0), "B")
+    return f"{octets // _OCTETS[unit]}{unit}"
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    PlainSerializer(written_duration, when_used="json"),
+    Field(json_schema_extra={"type": "string", "examples": ["10s"]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(written_size, when_used="json"),
+    Field(json_schema_extra={"type": ["string", "integer"], "examples": ["64KiB"]}),
+]
