@@ -1,0 +1,4 @@
+"""gRPC over HTTP/2: heads, messages, statuses, deadlines. Pure.
+
+Source: the gRPC project's PROTOCOL-HTTP2.md.
+"""
