@@ -250,13 +250,18 @@ class RevocationListLoaded:
 
 @dataclass(frozen=True, slots=True)
 class SettingsLoaded:
-    """A generation of settings took effect; `digest` is the SHA-256 of the file."""
+    """A generation of settings took effect; `digest` is the SHA-256 of the file.
+
+    Certificates and revocation lists of a generation are told before it. `issuers` are
+    the token issuers it trusts.
+    """
 
     generation: int
     digest: str
     tenants: tuple[str, ...]
     at_wall_ns: int
     changed: tuple[str, ...] = ()
+    issuers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +282,22 @@ class LoopLagged:
 class AuditFailed:
     """The audit log could not be written."""
 
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSealed:
+    """The audit log ends at record `records` with this hash; noted elsewhere it proves all before it."""
+
+    records: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkFailed:
+    """A sink raised on an event; `detail` names types only."""
+
+    sink: str
     detail: str
 
 
@@ -315,6 +336,8 @@ Event = (
     | ReloadFailed
     | LoopLagged
     | AuditFailed
+    | AuditSealed
+    | SinkFailed
     | Warned
     | Drained
 )
