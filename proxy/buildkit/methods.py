@@ -1,0 +1,147 @@
+"""Every RPC that a BuildKit daemon serves, and what kilngate does with it.
+
+One row a method: its kind, the least role that may call it, and its treatment. What
+is not here does not exist for a caller; server reflection is left out on purpose.
+
+A daemon knows no users: whoever reaches it may read every build's log, files and
+secrets, and delete every cache. Until calls are separated by tenant, whatever reads
+or changes what others own is for `admin` alone.
+
+Source: moby/buildkit cmd/buildkitd/main.go and control/control.go, `Register`;
+checked with server reflection.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from proxy.caller import Role
+
+MIB = 1 << 20
+# A daemon takes 16 MiB; a build definition may need that, nothing else comes near 4.
+DEFINITION_LIMIT_OCTETS = 16 * MIB
+USUAL_LIMIT_OCTETS = 4 * MIB
+
+
+class Kind(Enum):
+    """Which side of a call sends one message and which may send many."""
+
+    UNARY = "unary"
+    SERVER_STREAM = "server-stream"
+    CLIENT_STREAM = "client-stream"
+    BIDI = "bidi"
+
+
+class Treatment(Enum):
+    """What happens to an admitted call."""
+
+    RELAY = "relay"
+    """Octets pass unread."""
+    INSPECT = "inspect"
+    """The request message is held and read before the daemon gets it."""
+    ANSWER = "answer"
+    """kilngate answers; the daemon never hears of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of the table.
+
+    `path` is the whole `:path`. `message_limit_octets` bounds each request message (0:
+    no bound). `probe_role`, where set, is the least role for the one harmless request
+    that stock clients make to learn whether the feature exists (`history.is_feature_probe`);
+    every other request needs `least_role`.
+    """
+
+    service: str
+    name: str
+    kind: Kind
+    least_role: Role
+    treatment: Treatment = Treatment.RELAY
+    message_limit_octets: int = USUAL_LIMIT_OCTETS
+    probe_role: Role | None = None
+
+    @property
+    def path(self) -> str:
+        """The full method, as events and messages name it."""
+        return f"/{self.service}/{self.name}"
+
+
+CONTROL = "moby.buildkit.v1.Control"
+BRIDGE = "moby.buildkit.v1.frontend.LLBBridge"
+CONTENT = "containerd.services.content.v1.Content"
+TRACE = "opentelemetry.proto.collector.trace.v1.TraceService"
+HEALTH = "grpc.health.v1.Health"
+
+SOLVE = Method(CONTROL, "Solve", Kind.UNARY, Role.BUILDER, Treatment.INSPECT, DEFINITION_LIMIT_OCTETS)
+STATUS = Method(CONTROL, "Status", Kind.SERVER_STREAM, Role.VIEWER, Treatment.INSPECT)
+SESSION = Method(CONTROL, "Session", Kind.BIDI, Role.BUILDER, message_limit_octets=0)
+LISTEN_BUILD_HISTORY = Method(
+    CONTROL, "ListenBuildHistory", Kind.SERVER_STREAM, Role.ADMIN, Treatment.INSPECT, probe_role=Role.VIEWER
+)
+UPDATE_BUILD_HISTORY = Method(CONTROL, "UpdateBuildHistory", Kind.UNARY, Role.ADMIN, Treatment.INSPECT)
+
+_CONTROL = (
+    SOLVE,
+    STATUS,
+    SESSION,
+    LISTEN_BUILD_HISTORY,
+    UPDATE_BUILD_HISTORY,
+    Method(CONTROL, "ListWorkers", Kind.UNARY, Role.VIEWER),
+    Method(CONTROL, "Info", Kind.UNARY, Role.VIEWER),
+    Method(CONTROL, "DiskUsage", Kind.UNARY, Role.ADMIN),
+    Method(CONTROL, "Prune", Kind.SERVER_STREAM, Role.ADMIN),
+)
+
+BRIDGE_SOLVE = Method(BRIDGE, "Solve", Kind.UNARY, Role.BUILDER, message_limit_octets=DEFINITION_LIMIT_OCTETS)
+# The answer of Solve holds the whole definition, and Return sends it back.
+BRIDGE_RETURN = Method(BRIDGE, "Return", Kind.UNARY, Role.BUILDER, message_limit_octets=DEFINITION_LIMIT_OCTETS)
+
+_BRIDGE_UNARY = (
+    "ResolveImageConfig",
+    "ResolveSourceMeta",
+    "ReadFile",
+    "ReadDir",
+    "StatFile",
+    "Evaluate",
+    "Ping",
+    "Inputs",
+    "NewContainer",
+    "ReleaseContainer",
+    "ReadFileContainer",
+    "ReadDirContainer",
+    "StatFileContainer",
+    "Warn",
+)
+
+_CONTENT = {
+    "Info": Kind.UNARY,
+    "Status": Kind.UNARY,
+    "ListStatuses": Kind.UNARY,
+    "Update": Kind.UNARY,
+    "Delete": Kind.UNARY,
+    "Abort": Kind.UNARY,
+    "List": Kind.SERVER_STREAM,
+    "Read": Kind.SERVER_STREAM,
+    "Write": Kind.BIDI,
+}
+
+_HEALTH = {"Check": Kind.UNARY, "List": Kind.UNARY, "Watch": Kind.SERVER_STREAM}
+
+
+def _rows() -> Iterator[Method]:
+    yield from _CONTROL
+    yield BRIDGE_SOLVE
+    yield BRIDGE_RETURN
+    yield Method(BRIDGE, "ExecProcess", Kind.BIDI, Role.BUILDER)
+    for name in _BRIDGE_UNARY:
+        yield Method(BRIDGE, name, Kind.UNARY, Role.BUILDER)
+    for name, kind in _CONTENT.items():
+        yield Method(CONTENT, name, kind, Role.ADMIN)
+    yield Method(TRACE, "Export", Kind.UNARY, Role.BUILDER)
+    for name, kind in _HEALTH.items():
+        yield Method(HEALTH, name, kind, Role.VIEWER, Treatment.ANSWER)
+
+
+METHODS: dict[bytes, Method] = {method.path.encode(): method for method in _rows()}
+"""By the exact octets of `:path`: no spelling of a path but its own is known."""
