@@ -1,0 +1,1 @@
+"""What a bearer token is, piece by piece: its JSON, its compact form, its claims, the issuers we know."""
