@@ -65,6 +65,7 @@ class BuildResult(Enum):
     ERROR = "error"
     CANCELED = "canceled"
     LOST = "lost"
+    DENIED = "denied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,7 @@ class SettingsLoaded:
     """A generation of settings took effect; `digest` is the SHA-256 of the file.
 
     Certificates and revocation lists of a generation are told before it. `issuers` are
-    the token issuers it trusts.
+    the token issuers it trusts, None if they are as before.
     """
 
     generation: int
@@ -261,7 +262,7 @@ class SettingsLoaded:
     tenants: tuple[str, ...]
     at_wall_ns: int
     changed: tuple[str, ...] = ()
-    issuers: tuple[str, ...] = ()
+    issuers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
