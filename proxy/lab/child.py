@@ -108,9 +108,7 @@ def stop_process(process: ProcessId, timeout_s: float) -> None:
     """End a process that is not our own child, such as one left over by a run that was cut short."""
     family = [*descendants(process.number), process]
     send(process, signal.SIGTERM)
-    deadline = time.monotonic() + timeout_s
-    while identify(process.number) == process and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_gone([process], timeout_s)
     end(family)
 
 
@@ -146,9 +144,17 @@ def read_stat(pid: int) -> tuple[ProcessId, int] | None:
 
 
 def end(processes: Sequence[ProcessId]) -> None:
-    """Kill those that still run."""
+    """Kill those that still run, and wait until the kernel has ended them."""
     for process in processes:
         send(process, signal.SIGKILL)
+    wait_gone(processes, 5.0)
+
+
+def wait_gone(processes: Sequence[ProcessId], timeout_s: float) -> None:
+    """Wait until none of them runs, or the time is over."""
+    deadline = time.monotonic() + timeout_s
+    while any(identify(process.number) == process for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def send(process: ProcessId, number: signal.Signals) -> None:

@@ -1,0 +1,91 @@
+"""Processes that the lab starts end with all they started, and only they."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.lab.child import Child, ChildFailed, ProcessId, descendants, identify, send, stop_process
+
+SHELL_WITH_GRANDCHILD = ["sh", "-c", "sleep 60 & sleep 60 & echo started; wait"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal,time; signal.signal(15, signal.SIG_IGN); print('started', flush=True); time.sleep(60)",
+]
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[Child]:
+    child = Child(SHELL_WITH_GRANDCHILD, tmp_path / "log")
+    child.wait_ready(lambda: "started" in child.log.read_text() and len(descendants(child.pid)) == 2, 10)
+    yield child
+    child.kill()
+
+
+def test_stop_ends_the_descendants_too(family: Child) -> None:
+    below = descendants(family.pid)
+
+    family.stop()
+
+    assert [identify(process.number) for process in below] == [None, None]
+    assert family.exit_code == -15
+
+
+def test_kill_ends_the_descendants_too(family: Child) -> None:
+    below = descendants(family.pid)
+
+    family.kill()
+
+    assert [identify(process.number) for process in below] == [None, None]
+    assert family.exit_code == -9
+
+
+def test_a_leftover_of_another_run_is_ended_with_its_descendants(family: Child) -> None:
+    leftover = identify(family.pid)
+    assert leftover
+
+    stop_process(leftover, 5.0)
+
+    assert family.wait(5) == -15
+
+
+def test_a_process_that_ignores_the_request_is_made_to_end(tmp_path: Path) -> None:
+    child = Child(STUBBORN, tmp_path / "log")
+    child.wait_ready(lambda: "started" in child.log.read_text(), 10)
+
+    assert child.stop(timeout_s=0.1) == -9
+
+
+def test_an_id_that_belongs_to_another_process_by_now_is_left_alone(tmp_path: Path) -> None:
+    bystander = Child(["sleep", "60"], tmp_path / "log")
+
+    send(ProcessId(bystander.pid, start_ticks=1), subprocess.signal.SIGKILL)
+
+    assert bystander.exit_code is None
+    bystander.kill()
+
+
+def test_a_child_that_ends_early_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    child = Child(["sh", "-c", "echo no such flag >&2; exit 3"], tmp_path / "log")
+
+    with pytest.raises(ChildFailed, match=r"(?s)exit code 3.*no such flag"):
+        child.wait_ready(lambda: False, 10)
+
+
+def test_a_child_that_is_never_ready_is_told(tmp_path: Path) -> None:
+    child = Child(["sleep", "60"], tmp_path / "log")
+
+    with pytest.raises(ChildFailed, match="not ready"):
+        child.wait_ready(lambda: False, 0.05)
+    child.kill()
+
+
+def test_we_are_a_process_with_an_identity() -> None:
+    found = identify(os.getpid())
+
+    assert found
+    assert found.number == os.getpid()
