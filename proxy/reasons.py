@@ -229,6 +229,13 @@ class Reason(Enum):
         Blame.CALLER,
         "a session with this id is open already",
     )
+    REF_LIVE = (
+        206,
+        "ref-live",
+        Code.ALREADY_EXISTS,
+        Blame.CALLER,
+        "a build with this ref runs already in tenant {tenant}",
+    )
 
     # 3xx: how much a caller may do
     RATE_LIMITED = (

@@ -49,6 +49,8 @@ class SolveRequest:
 
     sessions: tuple[str, ...]
     facts: BuildFacts
+    has_work: bool
+    """The request itself names a frontend or a definition. Stock clients send both later, to LLBBridge/Solve."""
 
 
 def read_solve(message: bytes) -> SolveRequest:
@@ -60,7 +62,11 @@ def read_solve(message: bytes) -> SolveRequest:
     """
     try:
         request = Message(message, _SOLVE)
-        return SolveRequest(sessions=_sessions(request), facts=_facts(request))
+        return SolveRequest(
+            sessions=_sessions(request),
+            facts=_facts(request),
+            has_work=bool(request.text(6)) or any(map(len, request.messages(2))),
+        )
     except WireError as error:
         raise Refused(Reason.MESSAGE_UNREADABLE, method="Control/Solve", why=str(error)) from None
 

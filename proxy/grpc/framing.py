@@ -40,6 +40,11 @@ class MessageReader:
         """Octets of an unfinished message, its prefix included."""
         return len(self._held)
 
+    @property
+    def needed_octets(self) -> int:
+        """How many octets the unfinished message has in all, its prefix included, as far as is known."""
+        return self._needed_octets
+
     def feed(self, octets: bytes | memoryview) -> None:
         """Take the next octets of the stream.
 

@@ -1,0 +1,111 @@
+"""The life of one call, as a table.
+
+    JUDGING --admitted--> RUNNING          bulk methods: the head decides
+    JUDGING --must wait--> WAITING         the build that it names is not there yet
+    WAITING --build is there--> RUNNING
+    any of these --ended, refused--> ENDED, once
+
+A call holds permits (an open stream, a build's slot, a session's name). They are
+given back when it ends, each exactly once, whoever ends it.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+from proxy.buildkit.methods import Method, Treatment
+from proxy.caller import Caller
+from proxy.events import CallId
+
+
+class State(Enum):
+    """Where a call stands."""
+
+    JUDGING = "judging"
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+_NEXT = {
+    State.JUDGING: frozenset({State.WAITING, State.RUNNING, State.ENDED}),
+    State.WAITING: frozenset({State.RUNNING, State.ENDED}),
+    State.RUNNING: frozenset({State.ENDED}),
+    State.ENDED: frozenset(),
+}
+
+
+class Call:
+    """One call of a proven caller. Times are monotonic nanoseconds.
+
+    It answers the questions of the relay (`proxy.http2.calls.Call`).
+    """
+
+    __slots__ = (
+        "_state",
+        "_undo",
+        "answer",
+        "caller",
+        "deadline_ns",
+        "fields",
+        "id",
+        "is_observed",
+        "is_read",
+        "message_limit_octets",
+        "method",
+        "received_octets",
+        "ref",
+        "sent_octets",
+        "started_ns",
+    )
+
+    def __init__(
+        self, call_id: CallId, caller: Caller, method: Method, fields: tuple[tuple[bytes, bytes], ...], now_ns: int
+    ) -> None:
+        self.id = call_id
+        self.caller = caller
+        self.method = method
+        self.fields = fields
+        self.started_ns = now_ns
+        self.deadline_ns: int | None = None
+        self.ref = ""
+        self.answer: bytes | None = None
+        self.is_read = method.treatment is Treatment.INSPECT
+        self.message_limit_octets = method.message_limit_octets
+        self.is_observed = False
+        self.received_octets = 0
+        self.sent_octets = 0
+        self._state = State.JUDGING
+        self._undo: list[Callable[[], None]] = []
+
+    @property
+    def state(self) -> State:
+        """Where the call stands."""
+        return self._state
+
+    @property
+    def is_waiting(self) -> bool:
+        """The octets of the request may not go on yet."""
+        return self._state is State.WAITING
+
+    def holds(self, give_back: Callable[[], None]) -> None:
+        """Take note of something that must be given back when the call ends."""
+        self._undo.append(give_back)
+
+    def move(self, state: State) -> None:
+        """Go to another state.
+
+        Raises:
+            ValueError: the table has no such way; an ended call stays ended.
+        """
+        if state not in _NEXT[self._state]:
+            raise ValueError(f"a call cannot go from {self._state.value} to {state.value}")
+        self._state = state
+
+    def end(self) -> bool:
+        """End the call and give back what it holds; tell whether it was not ended before."""
+        if self._state is State.ENDED:
+            return False
+        self._state = State.ENDED
+        while self._undo:
+            self._undo.pop()()
+        return True

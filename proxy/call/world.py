@@ -1,0 +1,48 @@
+"""What all calls of the process share, and what a reload replaces."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from proxy.call.builds import Builds
+from proxy.call.sessions import Sessions
+from proxy.caller import Caller
+from proxy.events import Event
+from proxy.identity.authenticator import Authenticator
+from proxy.limits.tenant import TenantLimits
+
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One generation of settings, as far as calls are concerned: swapped as a whole."""
+
+    number: int
+    authenticator: Authenticator
+    tenants: Mapping[str, TenantLimits]
+
+
+@dataclass(slots=True)
+class World:
+    """The process as calls see it.
+
+    `need_keys` fetches the keys of a token issuer and calls back when that is over;
+    `wall_ns` reads the wall clock, which alone knows when certificates and tokens end.
+    """
+
+    generation: Generation
+    emit: Emit
+    need_keys: Callable[[str, Callable[[], None]], None]
+    wall_ns: Callable[[], int]
+    is_audited: Callable[[], bool]
+    is_upstream_healthy: Callable[[], bool]
+    builds: Builds = field(init=False)
+    sessions: Sessions = field(default_factory=Sessions)
+    is_draining: bool = False
+
+    def __post_init__(self) -> None:
+        self.builds = Builds(self.emit)
+
+    def limits_of(self, caller: Caller) -> TenantLimits:
+        """Return the limits of the caller's tenant; mapping rules name only tenants that exist."""
+        return self.generation.tenants[caller.tenant]

@@ -1,0 +1,67 @@
+"""What the relay asks about calls: the words between HTTP/2 and whoever decides."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from proxy.errors import Refused
+from proxy.reasons import Code, Reason
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+
+class Call(Protocol):
+    """One call that may go on, as far as the relay must know it."""
+
+    @property
+    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The head that the daemon sees."""
+
+    @property
+    def is_read(self) -> bool:
+        """The request message must be judged before any octet of it reaches the daemon."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """The request's octets must be kept until `Relay.let_go` is called."""
+
+    @property
+    def is_observed(self) -> bool:
+        """The octets of the answer are shown to `Calls.observe`."""
+
+    @property
+    def message_limit_octets(self) -> int:
+        """The longest request message that is read; used only if `is_read`."""
+
+    @property
+    def answer(self) -> bytes | None:
+        """An answer of our own, as a framed message; the daemon is not asked."""
+
+
+class Calls(Protocol):
+    """Decides about the calls of one connection. Every admitted call is told `ended` exactly once."""
+
+    def begin(self, stream: int, fields: Fields, now_ns: int) -> Call | None:
+        """Return the admitted call, or None if it cannot be decided yet (`Relay.retry` asks again).
+
+        Raises:
+            Refused: the call is turned away; `refused` follows.
+        """
+
+    def judge(self, call: Call, message: bytes, now_ns: int) -> None:
+        """Judge the whole request message of a call that `is_read`.
+
+        Raises:
+            Refused: the call is turned away; `refused` follows.
+        """
+
+    def observe(self, call: Call, octets: memoryview) -> None:
+        """See octets of the answer, in order. The view is reused after the call."""
+
+    def refused(self, stream: int, call: Call | None, refused: Refused, now_ns: int) -> tuple[Code, str]:
+        """Note a refusal and return the status that the caller reads."""
+
+    def ended(self, call: Call, code: Code, reason: Reason | None, now_ns: int) -> None:
+        """Note the end of a call; `reason` is set if kilngate ended it."""
+
+    def passed(self, call: Call, received_octets: int, sent_octets: int) -> None:
+        """Note octets of messages that passed since the last time."""

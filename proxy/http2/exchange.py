@@ -1,0 +1,225 @@
+"""Two connections that belong together: a caller's and the one opened for it at the daemon.
+
+Stream numbers are the same on both. A call that was refused leaves a gap in the
+numbers that the daemon sees, which is legal (RFC 9113 5.1.1). Heads reach the
+daemon in the order of their numbers: a head that waits (for a token's keys, for
+the daemon) makes later heads wait, and nothing else.
+"""
+
+from collections import deque
+from enum import Enum
+
+from proxy.errors import Refused
+from proxy.grpc.framing import MessageReader
+from proxy.grpc.status import trailers, trailers_only
+from proxy.http2 import frames
+from proxy.http2.abuse import Budgets
+from proxy.http2.calls import Call, Calls, Fields
+from proxy.http2.credit import Window
+from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, DEFAULT_WINDOW_OCTETS, ErrorCode
+from proxy.http2.hpack import Decoder, Encoder
+from proxy.http2.stream import Stream
+from proxy.reasons import Code, Reason
+
+MAX_STREAMS = 100
+MAX_HEADER_LIST_OCTETS = 32_768
+# BuildKit's error trailers carry stack traces: 21 kB were seen for a RUN of 6 kB.
+MAX_ANSWER_LIST_OCTETS = 1 << 20
+_OK_HEAD = ((b":status", b"200"), (b"content-type", b"application/grpc"))
+
+Buffer = bytes | memoryview
+
+
+class Daemon(Enum):
+    """The relay's connection to the daemon."""
+
+    ABSENT = "absent"
+    WANTED = "wanted"
+    READY = "ready"
+    GONE = "gone"
+
+
+class Exchange:
+    """The state that both directions share, and what can be done to a stream from either side."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.daemon = Daemon.ABSENT
+        self.streams: dict[int, Stream] = {}
+        self.heads: deque[Stream] = deque()
+        self.last_stream = 0
+        self.up = Window(DEFAULT_WINDOW_OCTETS)
+        self.down = Window(DEFAULT_WINDOW_OCTETS)
+        self.up_initial = DEFAULT_WINDOW_OCTETS
+        self.down_initial = DEFAULT_WINDOW_OCTETS
+        self.to_caller: list[Buffer] = []
+        self.to_daemon: list[Buffer] = []
+        self.caller_decoder = Decoder(max_list_octets=MAX_HEADER_LIST_OCTETS)
+        self.daemon_decoder = Decoder(max_list_octets=MAX_ANSWER_LIST_OCTETS)
+        self.caller_encoder = Encoder()
+        self.daemon_encoder = Encoder()
+        self.budgets = Budgets()
+        # Whether the caller has something to measure: its PINGs after our DATA are BDP estimates.
+        self.answered_since_ping = False
+
+    def open_stream(self, number: int, fields: Fields, now_ns: int) -> Stream:
+        """Return a new stream of the caller."""
+        stream = Stream(number, fields, up_initial=self.up_initial, down_initial=self.down_initial, now_ns=now_ns)
+        self.streams[number] = stream
+        return stream
+
+    def begin(self, stream: Stream, now_ns: int) -> None:
+        """Ask whether the call may go on, and send its head on or turn it away."""
+        try:
+            call = self.calls.begin(stream.number, stream.fields, now_ns)
+        except Refused as refused:
+            self.refuse(stream, refused, now_ns)
+            return
+        if call is None:
+            if stream not in self.heads:
+                self.heads.append(stream)
+            return
+        stream.call = call
+        if call.answer is not None:
+            self._answer(stream, call.answer, now_ns)
+            return
+        if stream not in self.heads:
+            self.heads.append(stream)
+        self._prepare(stream, call)
+
+    def forward_heads(self) -> None:
+        """Send on every head that may go, in order; ask for the daemon if it is not there."""
+        while self.heads and self.heads[0].call is not None:
+            if self.daemon is not Daemon.READY:
+                if self.daemon is Daemon.ABSENT:
+                    self.daemon = Daemon.WANTED
+                return
+            self._forward_head(self.heads.popleft())
+
+    def refuse(self, stream: Stream, refused: Refused, now_ns: int) -> None:
+        """Turn a call away, or end one that runs, with a sentence."""
+        if stream.is_over:
+            self.reset(stream, ErrorCode.CANCEL)
+            return
+        stream.is_over = True
+        self.report_octets(stream)
+        code, text = self.calls.refused(stream.number, stream.call, refused, now_ns)
+        self._say_end(stream, code, text)
+        self._abandon(stream)
+
+    def finish(self, stream: Stream, code: Code, now_ns: int, reason: Reason | None = None) -> None:
+        """Tell once that the call ended; the stream may live on until both sides closed it."""
+        if stream.is_over:
+            return
+        stream.is_over = True
+        self.report_octets(stream)
+        if stream.call is not None:
+            self.calls.ended(stream.call, code, reason, now_ns)
+
+    def report_octets(self, stream: Stream) -> None:
+        """Add up the octets that passed since the last report."""
+        if stream.call is not None and (stream.received_octets or stream.sent_octets):
+            self.calls.passed(stream.call, stream.received_octets, stream.sent_octets)
+            stream.received_octets = stream.sent_octets = 0
+
+    def reset(self, stream: Stream, code: ErrorCode) -> None:
+        """End a stream on both sides without a word."""
+        self.to_caller.append(frames.rst_stream(stream.number, code))
+        if stream.is_forwarded:
+            self.to_daemon.append(frames.rst_stream(stream.number, ErrorCode.CANCEL))
+        self.forget(stream)
+
+    def forget(self, stream: Stream) -> None:
+        """Drop a stream; what was kept of it is credited to the caller's connection."""
+        self.streams.pop(stream.number, None)
+        if not stream.is_forwarded and stream in self.heads:
+            self.heads.remove(stream)
+        self.up.discard(sum(map(len, stream.queue)))
+        self.up.allowance -= stream.up.allowance
+        stream.queue.clear()
+        stream.is_direct = False
+        self.credit_caller(None)
+
+    def credit_caller(self, stream: Stream | None) -> None:
+        """Give the caller what is owed to it on a stream, or on the connection."""
+        window = self.up if stream is None else stream.up
+        if (stream is None or not stream.caller_ended) and (octets := window.grant()):
+            self.to_caller.append(frames.window_update(stream.number if stream else 0, octets))
+
+    def credit_daemon(self, stream: Stream | None) -> None:
+        """Give the daemon what is owed to it, once it is there and knows the stream."""
+        if self.daemon is not Daemon.READY or (stream is not None and not stream.is_forwarded):
+            return
+        window = self.down if stream is None else stream.down
+        if octets := window.grant():
+            self.to_daemon.append(frames.window_update(stream.number if stream else 0, octets))
+
+    def pump(self, stream: Stream) -> None:
+        """Send on what was kept of a request, as far as the daemon's windows reach."""
+        if not stream.is_kept:
+            while stream.queue and self._send_kept(stream):
+                pass
+            if stream.caller_ended and not stream.queue and not stream.end_passed:
+                stream.end_passed = True
+                self.to_daemon.append(frames.data(stream.number, b"", end_stream=True))
+        stream.settle()
+
+    def _send_kept(self, stream: Stream) -> bool:
+        """Send one frame of kept octets; tell whether there was room."""
+        piece = stream.queue[0]
+        room = min(len(piece), self.up.takes, stream.up.takes, DEFAULT_MAX_FRAME_OCTETS)
+        if room <= 0 and piece:
+            return False
+        if room < len(piece):
+            stream.queue[0] = piece[room:]
+        else:
+            stream.queue.popleft()
+        stream.end_passed = stream.caller_ended and not stream.queue
+        self.to_daemon.append(frames.data(stream.number, piece[:room], end_stream=stream.end_passed))
+        self.up.release(room)
+        stream.up.release(room)
+        return True
+
+    def _prepare(self, stream: Stream, call: Call) -> None:
+
+        stream.observed = call.is_observed
+        stream.is_waiting = call.is_waiting
+        if call.is_read:
+            stream.reader = MessageReader(call.message_limit_octets)
+
+    def _forward_head(self, stream: Stream) -> None:
+        assert stream.call is not None
+        stream.is_forwarded = True
+        # A request that has no body at all ends with its head.
+        stream.end_passed = stream.caller_ended and not stream.is_kept and not stream.queue
+        block = self.daemon_encoder.encode(stream.call.fields)
+        self.to_daemon.append(frames.headers(stream.number, block, end_stream=stream.end_passed))
+        self.credit_daemon(stream)
+        self.pump(stream)
+
+    def _answer(self, stream: Stream, answer: bytes, now_ns: int) -> None:
+        """Answer a call ourselves with one message and status OK."""
+        block = self.caller_encoder.encode(_OK_HEAD)
+        self.to_caller.append(frames.headers(stream.number, block))
+        self.to_caller.append(frames.data(stream.number, answer))
+        self.down.add(len(answer))
+        stream.down.add(len(answer))
+        stream.sent_octets += len(answer)
+        stream.is_answered = True
+        self.finish(stream, Code.OK, now_ns)
+        self._say_end(stream, Code.OK, "")
+        self._abandon(stream)
+
+    def _say_end(self, stream: Stream, code: Code, text: str) -> None:
+        fields = trailers(code, text) if stream.is_answered else trailers_only(code, text)
+        block = self.caller_encoder.encode(tuple(fields))
+        self.to_caller.append(frames.headers(stream.number, block, end_stream=True))
+        self.answered_since_ping = True
+
+    def _abandon(self, stream: Stream) -> None:
+        """Close a stream that we ended: the caller need not send more, the daemon not work more."""
+        if not stream.caller_ended:
+            self.to_caller.append(frames.rst_stream(stream.number, ErrorCode.NO_ERROR))
+        if stream.is_forwarded:
+            self.to_daemon.append(frames.rst_stream(stream.number, ErrorCode.CANCEL))
+        self.forget(stream)

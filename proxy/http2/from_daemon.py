@@ -1,0 +1,207 @@
+"""Frames of the daemon: passed on to the caller that this connection was opened for.
+
+The mirror image of `from_caller`. The daemon is trusted to keep the rules that
+protect us, but not to be sane: what cannot be read ends the pair of connections.
+"""
+
+from collections.abc import Callable
+
+from proxy.grpc.status import read_status
+from proxy.http2 import frames, payloads
+from proxy.http2.exchange import Exchange
+from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, HEAD, HEAD_OCTETS, STREAM_MASK, ErrorCode, ProtocolFault
+from proxy.http2.payloads import Head
+from proxy.http2.settings import SettingsExchange
+from proxy.http2.stream import Stream
+from proxy.reasons import Code
+
+# How a reset of the daemon reads as a status (PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping").
+_CODES = {
+    ErrorCode.NO_ERROR: Code.INTERNAL,
+    ErrorCode.REFUSED_STREAM: Code.UNAVAILABLE,
+    ErrorCode.CANCEL: Code.CANCELLED,
+    ErrorCode.ENHANCE_YOUR_CALM: Code.RESOURCE_EXHAUSTED,
+    ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
+}
+_MAX_BLOCK_OCTETS = 1 << 20
+
+
+class FromDaemon:
+    """Reads the daemon's frames, in order."""
+
+    def __init__(self, exchange: Exchange, settings: SettingsExchange) -> None:
+        self._exchange = exchange
+        self._settings = settings
+        self._block: tuple[int, int, bytearray] | None = None
+        self.is_going = False
+        self._by_kind: dict[int, Callable[[int, int, memoryview, int], bool]] = {
+            frames.DATA: self._data,
+            frames.HEADERS: self._headers,
+            frames.RST_STREAM: self._rst_stream,
+            frames.SETTINGS: self._settings_frame,
+            frames.PING: self._passes,
+            frames.GOAWAY: self._goaway,
+            frames.WINDOW_UPDATE: self._window_update,
+            frames.CONTINUATION: self._continuation,
+            frames.PUSH_PROMISE: self._push_promise,
+        }
+
+    def receive(self, view: memoryview, now_ns: int) -> int:
+        """Take the whole frames at the start of `view`, as `FromCaller.receive` does, into `to_caller`.
+
+        Raises:
+            ProtocolFault: the daemon cannot be understood.
+        """
+        exchange = self._exchange
+        streams = exchange.streams
+        whole = exchange.down
+        out = exchange.to_caller
+        unpack = HEAD.unpack_from
+        at = run = passed = 0
+        size = len(view)
+        while size - at >= HEAD_OCTETS:
+            high, low, kind, flags, number = unpack(view, at)
+            length = high << 16 | low
+            end = at + HEAD_OCTETS + length
+            if end > size and length <= DEFAULT_MAX_FRAME_OCTETS:
+                break
+            # kind 0 is DATA, flag 1 END_STREAM: a gRPC answer ends with a head, never with DATA.
+            if kind == 0 and not flags & 1 and end <= size:
+                stream = streams.get(number)
+                if stream is not None and not stream.observed:
+                    whole.may -= length
+                    stream.down.may -= length
+                    stream.sent_octets += length
+                    passed += length
+                    at = end
+                    continue
+            if at > run:
+                out.append(view[run:at])
+            run = at if self._frame(Head(length, kind, flags, number & STREAM_MASK), view, at, now_ns) else end
+            at = end
+        if at > run:
+            out.append(view[run:at])
+        if passed:
+            exchange.budgets.work_octets += passed
+            exchange.answered_since_ping = True
+        return at
+
+    def _frame(self, head: Head, view: memoryview, at: int, now_ns: int) -> bool:
+        """Look at one frame; tell whether it passes to the caller as it is."""
+        payloads.check_head(head)
+        if self._block is not None and (head.kind != frames.CONTINUATION or head.stream != self._block[0]):
+            raise ProtocolFault(ErrorCode.PROTOCOL_ERROR, "a frame inside a header block (6.10)")
+        act = self._by_kind.get(head.kind)
+        if act is None:
+            return False
+        return act(head.flags, head.stream, view[at + HEAD_OCTETS : at + HEAD_OCTETS + head.length], now_ns)
+
+    def _data(self, flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
+        exchange = self._exchange
+        stream = exchange.streams.get(number)
+        if stream is None:
+            # The caller has left, or we ended the call: what still arrives is the daemon's to send again.
+            exchange.down.drop(len(payload))
+            exchange.credit_daemon(None)
+            return False
+        octets = payloads.unpadded(flags, payload)
+        if stream.call is not None and not stream.is_over:
+            exchange.calls.observe(stream.call, octets)
+        exchange.down.may -= len(payload)
+        stream.down.may -= len(payload)
+        stream.sent_octets += len(octets)
+        exchange.budgets.work_octets += len(octets)
+        exchange.answered_since_ping = True
+        if flags & frames.END_STREAM:
+            self._ended(stream, Code.UNKNOWN, now_ns)
+        return True
+
+    def _headers(self, flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
+        fragment = payloads.header_fragment(flags, payload)
+        if flags & frames.END_HEADERS:
+            self._head(number, flags, bytes(fragment), now_ns)
+        else:
+            self._block = (number, flags, bytearray(fragment))
+        return False
+
+    def _continuation(self, flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
+        if self._block is None or len(self._block[2]) > _MAX_BLOCK_OCTETS:
+            raise ProtocolFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS, or too long a block")
+        _, first_flags, block = self._block
+        block += payload
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._head(number, first_flags, bytes(block), now_ns)
+        return False
+
+    def _head(self, number: int, flags: int, block: bytes, now_ns: int) -> None:
+        """Take a whole header block: the start of an answer, or its trailers."""
+        exchange = self._exchange
+        fields = exchange.daemon_decoder.decode(block)
+        stream = exchange.streams.get(number)
+        if stream is None:
+            return
+        is_last = bool(flags & frames.END_STREAM)
+        encoded = exchange.caller_encoder.encode(fields)
+        exchange.to_caller.append(frames.headers(number, encoded, end_stream=is_last))
+        exchange.answered_since_ping = True
+        stream.is_answered = True
+        if is_last:
+            status = read_status(fields)
+            self._ended(stream, status[0] if status else Code.UNKNOWN, now_ns)
+
+    def _ended(self, stream: Stream, code: Code, now_ns: int) -> None:
+        stream.daemon_ended = True
+        self._exchange.finish(stream, code, now_ns)
+        if stream.caller_ended and not stream.queue:
+            self._exchange.forget(stream)
+
+    def _rst_stream(self, _flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
+        stream = self._exchange.streams.get(number)
+        if stream is None:
+            return False
+        code = _CODES.get(ErrorCode(payloads.read_error_code(payload) % 14), Code.INTERNAL)
+        self._exchange.finish(stream, code, now_ns)
+        self._exchange.forget(stream)
+        return True
+
+    def _settings_frame(self, flags: int, _number: int, payload: memoryview, _now_ns: int) -> bool:
+        if flags & frames.ACK:
+            self._settings.daemon_acked()
+        else:
+            self._settings.daemon_said(payloads.read_settings(payload, from_server=True))
+        return False
+
+    def _window_update(self, _flags: int, number: int, payload: memoryview, _now_ns: int) -> bool:
+        exchange = self._exchange
+        octets = payloads.read_increment(number, payload)
+        stream = exchange.streams.get(number) if number else None
+        if number and stream is None:
+            return False
+        window = exchange.up if stream is None else stream.up
+        if not window.gap and not window.queued and not window.allowance:
+            window.widen(octets)
+            window.may += octets
+            window.gap = 0
+            return stream is None or not stream.caller_ended
+        window.widen(octets)
+        self._pump(stream)
+        exchange.credit_caller(stream)
+        return False
+
+    def _pump(self, stream: Stream | None) -> None:
+        waiting = [stream] if stream else [each for each in self._exchange.streams.values() if each.queue]
+        for each in waiting:
+            self._exchange.pump(each)
+            self._exchange.credit_caller(each)
+
+    def _goaway(self, _flags: int, _number: int, _payload: memoryview, _now_ns: int) -> bool:
+        self.is_going = True
+        return True
+
+    def _passes(self, _flags: int, _number: int, _payload: memoryview, _now_ns: int) -> bool:
+        """PINGs measure the whole way from end to end, so both directions pass as they are."""
+        return True
+
+    def _push_promise(self, _flags: int, _number: int, _payload: memoryview, _now_ns: int) -> bool:
+        raise ProtocolFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE although push is off (8.4)")

@@ -1,0 +1,67 @@
+"""One stream of the relay: the same number on both connections."""
+
+from collections import deque
+
+from proxy.grpc.framing import MessageReader
+from proxy.http2.calls import Call, Fields
+from proxy.http2.credit import Window
+
+
+class Stream:
+    """A stream that the caller opened and that is not over on both sides.
+
+    `up` is the direction from caller to daemon, `down` the other one. `is_direct`
+    sums up what the hot path must know: DATA of the caller passes as it is.
+    """
+
+    __slots__ = (
+        "call",
+        "caller_ended",
+        "daemon_ended",
+        "down",
+        "end_passed",
+        "fields",
+        "is_answered",
+        "is_direct",
+        "is_forwarded",
+        "is_over",
+        "is_waiting",
+        "number",
+        "observed",
+        "opened_ns",
+        "queue",
+        "reader",
+        "received_octets",
+        "sent_octets",
+        "up",
+    )
+
+    def __init__(self, number: int, fields: Fields, *, up_initial: int, down_initial: int, now_ns: int) -> None:
+        self.number = number
+        self.fields = fields
+        self.opened_ns = now_ns
+        self.up = Window(up_initial)
+        self.down = Window(down_initial)
+        self.call: Call | None = None
+        self.reader: MessageReader | None = None
+        self.queue: deque[bytes] = deque()
+        self.is_waiting = False
+        self.is_forwarded = False
+        self.is_direct = False
+        self.is_answered = False
+        self.is_over = False
+        self.observed = False
+        self.caller_ended = False
+        self.end_passed = False
+        self.daemon_ended = False
+        self.received_octets = 0
+        self.sent_octets = 0
+
+    @property
+    def is_kept(self) -> bool:
+        """The request's octets may not go on yet: unread, undecided or waiting."""
+        return not self.is_forwarded or self.reader is not None or self.is_waiting
+
+    def settle(self) -> None:
+        """Set `is_direct` again after anything but passing octets happened."""
+        self.is_direct = not (self.is_kept or self.queue or self.caller_ended) and self.up.gap >= 0
