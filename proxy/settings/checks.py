@@ -1,0 +1,89 @@
+"""What no block can see alone: names that must exist elsewhere, doors that must not stand open.
+
+The checks look at the values as written, not at the finished records, so that
+they are told in one go with everything else that is wrong.
+"""
+
+import difflib
+from collections.abc import Iterator
+from itertools import chain
+
+from proxy.settings.address import Endpoint, parse_endpoint
+from proxy.settings.errors import Mistake, Path
+from proxy.settings.listen import Listen
+from proxy.settings.outline import inside
+from proxy.settings.tree import Tree
+
+EACH = "*"
+
+
+def check(tree: Tree) -> list[Mistake]:
+    """Return what is wrong between the blocks of a file."""
+    found = chain(_unknown_tenants(tree.root), _unbound_tenants(tree.root), _same_names(tree.root), _ports(tree.root))
+    return [Mistake(tree.value_mark(path), path, what) for path, what in found]
+
+
+def _unknown_tenants(root: object) -> Iterator[tuple[Path, str]]:
+    """Whoever is mapped to a tenant that nobody declared would be let in with nobody's limits."""
+    given = inside(root, "tenants")
+    known = [name for name in given if isinstance(name, str)] if isinstance(given, dict) else []
+    for path, tenant in chain(
+        _each(root, "auth", EACH, "rules", EACH, "tenant"), _each(root, "auth", EACH, "tenants", EACH)
+    ):
+        if isinstance(tenant, str) and tenant not in known:
+            close = difflib.get_close_matches(tenant, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "add it to the block 'tenants'"
+            yield path, f"unknown tenant (got {tenant!r}); {hint}"
+
+
+def _unbound_tenants(root: object) -> Iterator[tuple[Path, str]]:
+    """A certificate authority bound to tenants must not name another one by a rule."""
+    for path, bound in _each(root, "auth", EACH, "tenants"):
+        for rule, tenant in _each(inside(inside(root, "auth"), path[1]), "rules", EACH, "tenant"):
+            if isinstance(bound, list) and isinstance(tenant, str) and tenant not in bound:
+                what = f"the method is bound to other tenants (got {tenant!r}); expected one of its 'tenants'"
+                yield (*path[:2], *rule), what
+
+
+def _same_names(root: object) -> Iterator[tuple[Path, str]]:
+    """Two methods of one name could not be told apart in the audit log."""
+    seen: dict[object, Path] = {}
+    for path, method in _each(root, "auth", EACH):
+        name = inside(method, "name") or inside(method, "type")
+        if isinstance(name, str) and name in seen:
+            where = (*path, "name") if inside(method, "name") else path
+            yield where, f"another method has the name {name!r} already; give each a 'name' of its own"
+        seen.setdefault(name, path)
+
+
+def _ports(root: object) -> Iterator[tuple[Path, str]]:
+    listen = _endpoint(inside(inside(root, "listen"), "address")) or Listen().address
+    admin = _endpoint(inside(inside(root, "admin"), "address"))
+    if not listen.is_loopback and not inside(root, "auth"):
+        yield (
+            ("listen", "address"),
+            f"{listen} is public, and nobody could prove who they are; expected a method in 'auth'",
+        )
+    if admin is not None and admin == listen and listen.port:
+        yield ("admin", "address"), f"the public port has this address (got '{admin}'); expected another port"
+
+
+def _endpoint(text: object) -> Endpoint | None:
+    try:
+        return parse_endpoint(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _each(root: object, *pattern: str) -> Iterator[tuple[Path, object]]:
+    """Return path and value of everything that `pattern` names; `*` is each item of a list."""
+    found: list[tuple[Path, object]] = [((), root)]
+    for step in pattern:
+        found = [((*path, key), inside(value, key)) for path, value in found for key in _steps(value, step)]
+    yield from found
+
+
+def _steps(value: object, step: str) -> list[str | int]:
+    if step == EACH:
+        return list(range(len(value))) if isinstance(value, list) else []
+    return [step] if isinstance(value, dict) and step in value else []

@@ -1,0 +1,116 @@
+"""What a settings file may say: one record a block."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from proxy.identity.methods import jwt, mtls
+from proxy.identity.rules import TenantName
+from proxy.limits.tenant import Limits
+from proxy.record import Record
+from proxy.settings.address import Endpoint
+from proxy.settings.admin import Admin
+from proxy.settings.audit import Audit
+from proxy.settings.drain import Drain
+from proxy.settings.listen import Listen
+from proxy.settings.log import Log
+from proxy.settings.tenants import AnyTenant
+from proxy.settings.tls import Tls
+from proxy.settings.upstream import Upstream
+from proxy.units import written_duration, written_size
+
+Method = Annotated[jwt.Config | mtls.Config, Field(discriminator="type")]
+
+
+class Settings(Record):
+    """Settings of kilngate. Files are named relative to this file; nothing is read from the environment."""
+
+    listen: Listen = Listen()
+    """The public port."""
+    tls: Tls
+    """What the public port shows, and demands."""
+    upstream: Upstream = Upstream()
+    """The build daemon behind the door."""
+    auth: tuple[Method, ...] = ()
+    """The ways to prove who you are, asked in this order. Without one nobody is let in."""
+    limits: Limits = Limits()
+    """What each tenant may do at once, unless its own block says otherwise."""
+    tenants: Annotated[dict[TenantName, AnyTenant], Field(default_factory=dict)]
+    """Who shares the farm. A rule may name no other."""
+    admin: Admin = Admin()
+    """The operator's port: metrics, health, version."""
+    audit: Audit = Audit()
+    """Who did what, for later."""
+    log: Log = Log()
+    """What the process says of itself."""
+    drain: Drain = Drain()
+    """How kilngate stops."""
+
+    def limits_of(self, tenant: str) -> Limits:
+        """Return the limits of `tenant`: its own where it gives them, else everybody's."""
+        own = self.tenants[tenant].limits.model_dump(exclude_unset=True) if tenant in self.tenants else {}
+        return Limits.model_validate({**self.limits.model_dump(), **own})
+
+    def warnings(self) -> list[str]:
+        """Return what is allowed but perhaps not meant."""
+        said = []
+        if not self.admin.address.is_loopback:
+            said.append(f"admin.address: whoever reaches {self.admin.address} reads the metrics of all tenants")
+        if self.tls.strict and any(isinstance(method, jwt.Config) for method in self.auth):
+            said.append("tls.strict: callers with a token but no certificate are turned away in the handshake")
+        mapped = {rule.tenant for method in self.auth for rule in method.rules}
+        said += [f"tenants.{name}: no rule maps anybody to this tenant" for name in self.tenants if name not in mapped]
+        return said
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a settings file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Settings.model_json_schema(schema_generator=_AsWritten),
+    }
+
+
+class _AsWritten(GenerateJsonSchema):
+    """Says defaults as an operator would write them, and nothing that an editor has no use for."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """Return the default as it stands in a file."""
+        return str(dft) if isinstance(dft, Endpoint) else super().encode_default(dft)
+
+    def generate(self, schema: CoreSchema, mode: Any = "validation") -> JsonSchemaValue:
+        """Return the whole schema, tidied."""
+        tidy: JsonSchemaValue = _tidied(super().generate(schema, mode))
+        return tidy
+
+
+def _tidied(schema: Any, *, is_names: bool = False) -> Any:
+    """Drop generated titles and bounds in nanoseconds; write defaults with their unit, descriptions on one line.
+
+    `is_names` says that the keys here are an operator's keys, not the schema's words.
+    """
+    if isinstance(schema, list):
+        return [_tidied(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if is_names:
+        return {name: _tidied(value) for name, value in schema.items()}
+    kept = {
+        word: _tidied(value, is_names=word in ("properties", "$defs"))
+        for word, value in schema.items()
+        if word not in ("title", "ge", "le", "gt", "lt")
+    }
+    return kept | _rewritten(kept)
+
+
+def _rewritten(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the words of `schema` that are better said in another way."""
+    words: dict[str, Any] = {}
+    if "description" in schema:
+        words["description"] = " ".join(schema["description"].split())
+    if type(schema.get("default")) is int and "string" in schema.get("type", ""):
+        is_size = isinstance(schema["type"], list)
+        words["default"] = written_size(schema["default"]) if is_size else written_duration(schema["default"])
+    return words
