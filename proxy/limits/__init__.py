@@ -1,0 +1,1 @@
+"""How much a tenant may do at once. Pure: time is an argument."""

@@ -1,0 +1,1 @@
+"""Ways to limit a rate, one file each."""
