@@ -15,6 +15,7 @@ import click
 
 import proxy
 from proxy.cli.exits import CONFIG, Stop
+from proxy.settings.errors import SettingsErrors
 
 COMMANDS = {
     "serve": "Run the front door.",
@@ -70,6 +71,14 @@ class Commands(click.Group):
             raise SystemExit(stop.exit_code) from None
         return super().main(args, *rest, **options)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; settings that are wrong are printed one mistake a line, and end it with 78."""
+        try:
+            return super().invoke(ctx)
+        except SettingsErrors as errors:
+            click.echo("\n".join(errors.lines), err=True)
+            raise SystemExit(CONFIG) from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of a first day's work."""
         return list(COMMANDS)
@@ -98,7 +107,12 @@ def print_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> Non
 
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Print versions and exit."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Print versions and exit.",
 )
 def main() -> None:
     """The front door of a shared BuildKit farm: TLS, identity, tenants, limits, metrics."""

@@ -7,10 +7,11 @@ from pydantic import ValidationError
 
 from proxy.settings.checks import check
 from proxy.settings.errors import START, Mistake, Path, SettingsErrors, Unreadable
+from proxy.settings.json_schema import json_schema
 from proxy.settings.mistakes import mistakes
 from proxy.settings.outline import Outline
 from proxy.settings.references import located
-from proxy.settings.schema import Settings, json_schema
+from proxy.settings.schema import Settings
 from proxy.settings.tree import Tree, read_tree
 
 

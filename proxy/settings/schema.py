@@ -1,16 +1,13 @@
 """What a settings file may say: one record a block."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from proxy.identity.methods import jwt, mtls
 from proxy.identity.rules import TenantName
 from proxy.limits.tenant import Limits
 from proxy.record import Record
-from proxy.settings.address import Endpoint
 from proxy.settings.admin import Admin
 from proxy.settings.audit import Audit
 from proxy.settings.drain import Drain
@@ -19,7 +16,6 @@ from proxy.settings.log import Log
 from proxy.settings.tenants import AnyTenant
 from proxy.settings.tls import Tls
 from proxy.settings.upstream import Upstream
-from proxy.units import written_duration, written_size
 
 Method = Annotated[jwt.Config | mtls.Config, Field(discriminator="type")]
 
@@ -63,54 +59,3 @@ class Settings(Record):
         mapped = {rule.tenant for method in self.auth for rule in method.rules}
         said += [f"tenants.{name}: no rule maps anybody to this tenant" for name in self.tenants if name not in mapped]
         return said
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a settings file."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Settings.model_json_schema(schema_generator=_AsWritten),
-    }
-
-
-class _AsWritten(GenerateJsonSchema):
-    """Says defaults as an operator would write them, and nothing that an editor has no use for."""
-
-    def encode_default(self, dft: Any) -> Any:
-        """Return the default as it stands in a file."""
-        return str(dft) if isinstance(dft, Endpoint) else super().encode_default(dft)
-
-    def generate(self, schema: CoreSchema, mode: Any = "validation") -> JsonSchemaValue:
-        """Return the whole schema, tidied."""
-        tidy: JsonSchemaValue = _tidied(super().generate(schema, mode))
-        return tidy
-
-
-def _tidied(schema: Any, *, is_names: bool = False) -> Any:
-    """Drop generated titles and bounds in nanoseconds; write defaults with their unit, descriptions on one line.
-
-    `is_names` says that the keys here are an operator's keys, not the schema's words.
-    """
-    if isinstance(schema, list):
-        return [_tidied(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if is_names:
-        return {name: _tidied(value) for name, value in schema.items()}
-    kept = {
-        word: _tidied(value, is_names=word in ("properties", "$defs"))
-        for word, value in schema.items()
-        if word not in ("title", "ge", "le", "gt", "lt")
-    }
-    return kept | _rewritten(kept)
-
-
-def _rewritten(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the words of `schema` that are better said in another way."""
-    words: dict[str, Any] = {}
-    if "description" in schema:
-        words["description"] = " ".join(schema["description"].split())
-    if type(schema.get("default")) is int and "string" in schema.get("type", ""):
-        is_size = isinstance(schema["type"], list)
-        words["default"] = written_size(schema["default"]) if is_size else written_duration(schema["default"])
-    return words

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from proxy.limits.tenant import Limits
 from proxy.record import Record
@@ -15,9 +16,18 @@ class Tenant(Record):
     """Limits of this tenant; what is not given here is taken from the block `limits`."""
 
 
-def _empty_is_plain(given: Any) -> Any:
-    """Read `payments:` with nothing behind it as a tenant like any other."""
-    return {} if given is None else given
+class _OrNothing:
+    """Reads `payments:` with nothing behind it as a tenant like any other."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda given: {} if given is None else given, handler(source)
+        )
+
+    @staticmethod
+    def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "null"}]}
 
 
-AnyTenant = Annotated[Tenant, BeforeValidator(_empty_is_plain)]
+AnyTenant = Annotated[Tenant, _OrNothing]
