@@ -2,22 +2,29 @@
 
 import json
 import sys
+from typing import Any
 
 import click
 
 from proxy.cli.options import config_option, output_option
 
+EPILOG = """\b
+Examples:
+  kilngate config schema > kilngate.schema.json
+  kilngate config show kilngate.yaml
+"""
+MODELINE = """\b
+Begin a settings file with this line, and editors complete its keys:
+  # yaml-language-server: $schema=kilngate.schema.json
+"""
 
-@click.group(
-    epilog="\b\nExamples:\n  kilngate config schema > kilngate.schema.json\n  kilngate config show kilngate.yaml"
-)
+
+@click.group(epilog=EPILOG)
 def command() -> None:
     """Print the JSON Schema, or the settings in force."""
 
 
-@command.command(
-    epilog="\b\nBegin a settings file with this line, and editors complete its keys:\n  # yaml-language-server: $schema=kilngate.schema.json"
-)
+@command.command(epilog=MODELINE)
 def schema() -> None:
     """Print the JSON Schema of a settings file."""
     from proxy.settings.json_schema import json_schema
@@ -32,23 +39,31 @@ def schema() -> None:
 def show(file: str | None, config: str, output: str) -> None:
     """Print the settings of FILE with every default filled in.
 
-    Files are only named, never read: no secret is printed.
+    What is printed is a settings file again. The files it names are only named, never
+    read: no secret is printed.
     """
     from ruamel.yaml import YAML
 
+    values = _values_in_force(file or config)
+    if output == "json":
+        click.echo(json.dumps(values, indent=2))
+        return
+    yaml: Any = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    yaml.dump(values, sys.stdout)
+
+
+def _values_in_force(file: str) -> dict[str, Any]:
     from proxy.settings.parse import parse
 
-    file = file or config
     try:
         with open(file, "rb") as opened:
             text = opened.read()
     except OSError as error:
         raise click.FileError(file, error.strerror) from None
-    values = parse(text, file=file).model_dump(mode="json", exclude_none=True)
-    if output == "json":
-        click.echo(json.dumps(values, indent=2))
-        return
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
-    yaml.dump(values, sys.stdout)
+    settings = parse(text, file=file)
+    values = settings.model_dump(mode="json", exclude_none=True)
+    for name, tenant in values["tenants"].items():
+        tenant["limits"] = settings.limits_of(name).model_dump(mode="json")
+    return values
