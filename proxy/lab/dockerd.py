@@ -46,6 +46,11 @@ class OwnEngine:
         """The daemon's process id."""
         return self._child.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the daemon's process runs."""
+        return self._child.exit_code is None
+
     def stop(self) -> None:
         """Stop it in good order, with its children."""
         self._child.stop()

@@ -23,6 +23,21 @@ def free_port() -> int:
         return port
 
 
+def is_taken(port: int) -> bool:
+    """Return whether somebody takes connections on a loopback port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=3.0):
+            return True
+    except OSError:
+        return False
+
+
+def is_open(path: Path) -> bool:
+    """Return whether somebody takes connections on a unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def socket_directory(wanted: Path) -> Path:
     """Return `wanted`, created; or one in the temporary directory if a socket beneath `wanted` had too long a path.
 

@@ -1,0 +1,144 @@
+"""Real components for the scenarios: an engine, stock clients, a door; fetched or found once a session."""
+
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from proxy.lab.child import Child
+from proxy.lab.client import SUITES, Buildx, find_buildx
+from proxy.lab.context import find_busybox
+from proxy.lab.engine import Engine, find_engine
+from proxy.lab.issuer import issuer_url
+from proxy.lab.missing import Missing
+from proxy.lab.sockets import free_port, is_taken
+from tests.helpers.builders import Builder
+from tests.helpers.credentials import People, Shown, create_builder
+from tests.helpers.door import Door
+from tests.helpers.tokens import AUDIENCE, Issuer
+
+CACHE = Path(os.environ.get("KILNGATE_CACHE", Path(__file__).parents[1] / ".kilngate" / "cache"))
+numbers = itertools.count(1)
+StartDoor = Callable[..., Door]
+NewBuilder = Callable[..., Builder]
+
+
+def absent(missing: Missing) -> NoReturn:
+    """Skip what needs a component that cannot be had here; fail where CI says that it must be there."""
+    if os.environ.get("KILNGATE_LAB") == "required":
+        pytest.fail(str(missing))
+    pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A real BuildKit, as the demo finds it."""
+    state = tmp_path_factory.mktemp("engine")
+    try:
+        found = find_engine(state, CACHE)
+    except Missing as missing:
+        absent(missing)
+    yield found
+    found.stop()
+    shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def buildx(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Buildx:
+    """Stock docker buildx: the oldest and the newest that Debian has."""
+    try:
+        return find_buildx(request.param, CACHE, tmp_path_factory.mktemp(f"buildx-{request.param}"))
+    except Missing as missing:
+        absent(missing)
+
+
+@pytest.fixture(scope="session")
+def busybox() -> Path:
+    """A static busybox, all there is in the images that are built here."""
+    try:
+        return find_busybox(CACHE)
+    except Missing as missing:
+        absent(missing)
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> People:
+    """Certificates, good and bad."""
+    return People(tmp_path_factory.mktemp("people"))
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
+    """A token issuer that runs."""
+    directory, port = tmp_path_factory.mktemp("issuer"), free_port()
+    child = Child([sys.executable, "-m", "proxy.lab.issuer", str(directory), str(port)], directory / "log")
+    child.wait_ready(lambda: is_taken(port), 20)
+    yield Issuer(issuer_url(port), directory)
+    child.stop()
+
+
+@pytest.fixture(scope="session")
+def settings(engine: Engine, people: People, issuer: Issuer) -> dict[str, Any]:
+    """Settings of a farm with two tenants: payments comes with certificates, platform with tokens."""
+    return {
+        "tls": {"certificate_file": str(people.server.certificate), "key_file": str(people.server.key)},
+        "upstream": {"url": engine.url},
+        "auth": [
+            {
+                "type": "mtls",
+                "name": "people",
+                "ca_file": str(people.ca),
+                "crl_file": str(people.crl),
+                "rules": [{"match": {"uri": "spiffe://farm.test/payments/*"}, "tenant": "payments"}],
+            },
+            {
+                "type": "jwt",
+                "name": "ci",
+                "preset": "generic",
+                "issuer": issuer.url,
+                "audiences": [AUDIENCE],
+                "algorithms": ["ES256"],
+                "rules": [{"match": {"sub": "ci:platform"}, "tenant": "platform"}],
+            },
+        ],
+        "tenants": {"payments": {}, "platform": {}},
+    }
+
+
+@pytest.fixture(scope="session")
+def door(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A door that tests share: they read it, and change nothing that others would see."""
+    running = Door(tmp_path_factory.mktemp("door"), settings)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_door(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartDoor]:
+    """Start a door for one test alone: `start_door(limits={...})` changes blocks of the settings."""
+    running: list[Door] = []
+
+    def start(**changes: Any) -> Door:
+        running.append(Door(tmp_path_factory.mktemp("own-door"), {**settings, **changes}))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def new_builder(buildx: Buildx, people: People) -> NewBuilder:
+    """Create a builder: `new_builder(door)` is payments' own; `shown` and `address` may be others."""
+
+    def create(door: Door, shown: Shown | None = None) -> Builder:
+        name = f"farm-{next(numbers)}"
+        create_builder(buildx, name, door.address, people, shown or people.client())
+        return Builder(buildx, name)
+
+    return create

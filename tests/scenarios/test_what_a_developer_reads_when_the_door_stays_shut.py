@@ -1,0 +1,106 @@
+"""A developer cannot get in, and wants to know why without asking anybody.
+
+Through a door that refuses in the TLS handshake all of these look the same: 20 seconds of
+silence, then `context deadline exceeded`. kilngate finishes the handshake and says what is
+wrong, at once. What is wrong on the developer's own side of the handshake, before kilngate
+can say a word, stays as buildx has it.
+"""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.lab.client import Buildx
+from proxy.lab.context import write_context
+from proxy.lab.sockets import free_port
+from proxy.reasons import Reason
+from tests.conftest import NewBuilder
+from tests.helpers.builders import Builder, Done
+from tests.helpers.credentials import SERVER_NAME, People, Shown
+from tests.helpers.door import Door
+
+AT_ONCE_S = 5.0
+BUILDX_GIVES_UP_S = 30.0
+SILENCE = "context deadline exceeded"
+REFUSED: dict[str, tuple[Callable[[People], Shown], Reason]] = {
+    "expired": (People.expired, Reason.CERTIFICATE_EXPIRED),
+    "not yet valid": (People.not_yet_valid, Reason.CERTIFICATE_NOT_YET_VALID),
+    "server purpose": (People.server_purpose, Reason.CERTIFICATE_WRONG_PURPOSE),
+    "revoked": (People.revoked, Reason.CERTIFICATE_REVOKED),
+}
+
+
+@pytest.fixture
+def context(tmp_path: Path, busybox: Path) -> Path:
+    return write_context(tmp_path / "context", busybox, "")
+
+
+def said(done: Done) -> str:
+    """Return the last line: what a developer looks at first."""
+    return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_certificate_is_refused_at_once_with_the_reason(
+    door: Door, new_builder: NewBuilder, people: People, context: Path, case: str
+) -> None:
+    shown, reason = REFUSED[case]
+
+    done = new_builder(door, shown(people)).build(context, timeout_s=AT_ONCE_S)
+
+    assert done.returncode == 1
+    assert said(done).startswith(f"ERROR: failed to build: Unauthenticated: [KG-{reason.number}] ")
+
+
+def test_no_certificate_is_refused_at_once_with_what_to_show(
+    door: Door, buildx: Buildx, people: People, context: Path
+) -> None:
+    buildx.create_builder("bare", f"tcp://{door.address}", {"cacert": people.ca, "servername": SERVER_NAME})
+
+    done = Builder(buildx, "bare").build(context, timeout_s=AT_ONCE_S)
+
+    assert said(done).startswith(f"ERROR: failed to build: Unauthenticated: [KG-{Reason.NO_CREDENTIALS.number}] ")
+
+
+def test_a_certificate_of_another_authority_is_refused_at_once(
+    door: Door, new_builder: NewBuilder, people: People, context: Path
+) -> None:
+    # Go's TLS withholds a certificate whose authority the server does not name: then none was shown.
+    numbers = {Reason.CERTIFICATE_UNKNOWN_CA.number, Reason.NO_CREDENTIALS.number}
+
+    done = new_builder(door, people.foreign()).build(context, timeout_s=AT_ONCE_S)
+
+    assert any(said(done).startswith(f"ERROR: failed to build: Unauthenticated: [KG-{number}] ") for number in numbers)
+
+
+def test_what_fails_before_kilngate_can_speak_stays_as_buildx_has_it(
+    door: Door, buildx: Buildx, people: People, context: Path
+) -> None:
+    good = people.client().options(people.ca)
+    nobody = f"127.0.0.1:{free_port()}"
+    buildx.create_builder("nobody-listens", f"tcp://{nobody}", good)
+    buildx.create_builder("other-server-authority", f"tcp://{door.address}", {**good, "cacert": people.foreign_ca})
+    buildx.create_builder("other-server-name", f"tcp://{door.address}", {**good, "servername": "elsewhere.test"})
+    buildx.create_builder("plaintext", f"tcp://{door.address}")
+    names = ("nobody-listens", "other-server-authority", "other-server-name", "plaintext")
+
+    running = {name: start(buildx, name, context) for name in names}
+    ended = {name: process.communicate(timeout=BUILDX_GIVES_UP_S)[0] for name, process in running.items()}
+
+    assert {name: text.strip().splitlines()[-1].endswith(SILENCE) for name, text in ended.items()} == dict.fromkeys(
+        names, True
+    )
+    assert {process.returncode for process in running.values()} == {1}
+
+
+def start(buildx: Buildx, name: str, context: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        buildx.command(["build", "--builder", name, str(context)]),
+        env=buildx.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
