@@ -32,20 +32,33 @@ def serve(listener: socket.socket, daemon: str) -> None:
             near, _ = listener.accept()
         except OSError:
             return
-        far = socket.socket(socket.AF_UNIX)
-        far.connect(daemon)
-        far.sendall(UPGRADE)
-        read_upgrade(far)
-        for source, sink in ((near, far), (far, near)):
-            threading.Thread(target=copy, args=(source, sink), daemon=True).start()
+        threading.Thread(target=join, args=(near, daemon), daemon=True).start()
+
+
+def join(near: socket.socket, daemon: str) -> None:
+    """Join a client to the daemon until both have ended."""
+    with near, socket.socket(socket.AF_UNIX) as far:
+        try:
+            far.connect(daemon)
+            far.sendall(UPGRADE)
+            read_upgrade(far)
+        except (OSError, EOFError):
+            return
+        up = threading.Thread(target=copy, args=(near, far), daemon=True)
+        up.start()
+        copy(far, near)
+        up.join()
 
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
-    """Copy until the source ends, then end the sink."""
+    """Copy until either side ends, then end the other."""
     try:
         while octets := source.recv(1 << 16):
             sink.sendall(octets)
-        sink.shutdown(socket.SHUT_WR)
     except OSError:
-        for end in (source, sink):
-            end.close()
+        pass
+    for end in (source, sink):
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            continue
