@@ -145,13 +145,16 @@ def header_fragment(flags: int, payload: Octets) -> Octets:
     """Return the fragment of a header block in a HEADERS payload, without padding and priority.
 
     Raises:
-        ProtocolFault: as `unpadded`; FRAME_SIZE_ERROR when the priority does not fit (6.2).
+        ProtocolFault: as `unpadded`, also when the padding reaches into the priority;
+            FRAME_SIZE_ERROR when the frame has no room for a priority at all (6.2).
     """
     fragment = unpadded(flags, payload)
     if not flags & WITH_PRIORITY:
         return fragment
-    if len(fragment) < PRIORITY_OCTETS:
+    if len(payload) < PRIORITY_OCTETS + bool(flags & PADDED):
         raise ProtocolFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its priority")
+    if len(fragment) < PRIORITY_OCTETS:
+        raise ProtocolFault(ErrorCode.PROTOCOL_ERROR, "padding reaches into the priority")
     return fragment[PRIORITY_OCTETS:]
 
 
