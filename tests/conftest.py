@@ -3,19 +3,18 @@
 import itertools
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
-from proxy.lab.child import Child
 from proxy.lab.client import SUITES, Buildx, find_buildx
 from proxy.lab.context import find_busybox
 from proxy.lab.engine import Engine, find_engine
 from proxy.lab.issuer import issuer_url
 from proxy.lab.missing import Missing
+from proxy.lab.program import start_issuer
 from proxy.lab.sockets import free_port, is_taken
 from tests.helpers.builders import Builder
 from tests.helpers.credentials import People, Shown, create_builder
@@ -76,7 +75,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> People:
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
     """A token issuer that runs."""
     directory, port = tmp_path_factory.mktemp("issuer"), free_port()
-    child = Child([sys.executable, "-m", "proxy.lab.issuer", str(directory), str(port)], directory / "log")
+    child = start_issuer(directory, port)
     child.wait_ready(lambda: is_taken(port), 20)
     yield Issuer(issuer_url(port), directory)
     child.stop()

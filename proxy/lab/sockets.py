@@ -15,10 +15,15 @@ UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrad
 SETTINGS_TYPE = 4
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
+def free_port(preferred: int = 0) -> int:
+    """Return a loopback port that nobody listens on: the preferred one if it is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # As a server would bind it: connections of an earlier run that linger do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.lab.child import Child
+from proxy.lab.program import start_serve
 from proxy.lab.sockets import free_port
 
 READY_S = 20.0
@@ -102,8 +102,7 @@ class Door:
         return self.child.stop()
 
     def _started(self) -> Child:
-        command = [sys.executable, "-m", "proxy", "serve", "--config", str(self.settings_file)]
-        child = Child(command, self.directory / "kilngate.log")
+        child = start_serve(self.settings_file, self.directory / "kilngate.log")
         try:
             child.wait_ready(self.is_ready, READY_S)
         except BaseException:

@@ -1,14 +1,13 @@
 """Tokens of the lab's issuer, and the local door that adds them to the calls of stock buildx."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.lab.child import Child
 from proxy.lab.issuer import signing_key
+from proxy.lab.program import start_token_door
 from proxy.lab.sockets import is_open, socket_directory
 from proxy.lab.tokens import mint
 
@@ -34,13 +33,7 @@ def token_door(directory: Path, address: str, ca: Path, token: str) -> Iterator[
     """Run a token door; give the endpoint that a client uses."""
     (directory / "token").write_text(token)
     listen = socket_directory(directory / "run") / "tokens.sock"
-    child = Child(
-        [
-            sys.executable, "-m", "proxy.lab.tokendoor", "--listen", str(listen), "--server", address,
-            "--ca", str(ca), "--token", str(directory / "token"),
-        ],
-        directory / "tokendoor.log",
-    )  # fmt: skip
+    child = start_token_door(listen, address, ca, directory / "token", directory / "tokendoor.log")
     try:
         child.wait_ready(lambda: is_open(listen), 20)
         yield f"unix://{listen}"
