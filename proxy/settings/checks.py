@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Iterator
 from itertools import chain
 
+from proxy.identity.tokens.presets import PRESETS
 from proxy.settings.address import Endpoint, parse_endpoint
 from proxy.settings.errors import Mistake, Path
 from proxy.settings.listen import Listen
@@ -18,7 +19,9 @@ EACH = "*"
 
 
 def check(tree: Tree) -> list[Mistake]:
-    """Return what is wrong between the blocks of a file."""
+    """Return what is wrong between the blocks of a file; nothing if it has no blocks."""
+    if not isinstance(tree.root, dict):
+        return []
     found = chain(_unknown_tenants(tree.root), _unbound_tenants(tree.root), _same_names(tree.root), _ports(tree.root))
     return [Mistake(tree.value_mark(path), path, what) for path, what in found]
 
@@ -46,14 +49,29 @@ def _unbound_tenants(root: object) -> Iterator[tuple[Path, str]]:
 
 
 def _same_names(root: object) -> Iterator[tuple[Path, str]]:
-    """Two methods of one name could not be told apart in the audit log."""
-    seen: dict[object, Path] = {}
+    """Two methods of one name could not be told apart in the audit log; two of one issuer would share its keys."""
+    names: set[str] = set()
+    issuers: set[str] = set()
     for path, method in _each(root, "auth", EACH):
-        name = inside(method, "name") or inside(method, "type")
-        if isinstance(name, str) and name in seen:
-            where = (*path, "name") if inside(method, "name") else path
+        name = _text(method, "name") or _text(method, "preset") or _text(method, "type")
+        issuer = _text(method, "issuer") or _known_issuer(_text(method, "preset"))
+        if name and name in names:
+            where = (*path, "name") if _text(method, "name") else path
             yield where, f"another method has the name {name!r} already; give each a 'name' of its own"
-        seen.setdefault(name, path)
+        if issuer and issuer in issuers:
+            where = (*path, "issuer") if _text(method, "issuer") else path
+            yield where, f"another method judges the tokens of {issuer} already; put the rules of both into one"
+        names.add(name)
+        issuers.add(issuer)
+
+
+def _known_issuer(preset: str) -> str:
+    return (PRESETS[preset].issuer or "") if preset in PRESETS else ""
+
+
+def _text(value: object, key: str) -> str:
+    found = inside(value, key)
+    return found if isinstance(found, str) else ""
 
 
 def _ports(root: object) -> Iterator[tuple[Path, str]]:

@@ -2,10 +2,11 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from proxy.settings.errors import Mistake, Path
 from proxy.settings.outline import Outline, inside
+from proxy.settings.references import Kind, kind_of
 from proxy.settings.tree import Tree
 from proxy.units import parse_duration, written_duration, written_size
 
@@ -33,56 +34,25 @@ SECRETIVE = ("password", "passphrase", "secret", "token", "private_key", "key")
 Details = Mapping[str, Any]
 
 
-class _Found(NamedTuple):
-    """An error of pydantic, its path in the file, and whether that file's shape was one of several tried."""
-
-    path: Path
-    details: Details
-    is_one_of_several: bool
-
-
 def mistakes(tree: Tree, outline: Outline, errors: Iterable[Details]) -> list[Mistake]:
     """Return a mistake for each error, in the words of the file.
 
     `errors` are those of `ValidationError.errors()`, found when reading `tree.root`.
     """
-    found = [_placed(tree.root, details) for details in errors]
-    deepest = {error.path[:depth] for error in found for depth in range(len(error.path))}
-    told = [error for error in found if not (error.is_one_of_several and error.path in deepest)]
-    by_place: dict[Path, list[_Found]] = {}
-    for error in told:
-        by_place.setdefault(error.path, []).append(error)
-    return [mistake for same in by_place.values() for mistake in _told(tree, outline, same)]
+    return [_one(tree, outline, _path(tree.root, details), details) for details in errors]
 
 
-def _placed(root: object, details: Details) -> _Found:
-    """Find the path of an error in the file: pydantic's own path also names the shapes it tried."""
+def _path(root: object, details: Details) -> Path:
+    """Return the path of an error in the file: pydantic's own also names the shape that it chose by `type`."""
     path: list[str | int] = []
-    is_one_of_several = False
     value = root
-    location = details["loc"]
-    for number, step in enumerate(location):
-        is_last = number == len(location) - 1
-        tag = inside(value, "type")
-        is_member = isinstance(value, Mapping) and step in value and not (step == tag and not is_last)
-        is_absent_key = is_last and details["type"] == "missing"
-        if is_member or is_absent_key or isinstance(step, int):
+    *above, last = details["loc"] or ("",)
+    for step in above:
+        if isinstance(step, int) or (isinstance(value, Mapping) and step in value and step != value.get("type")):
             path.append(step)
             value = inside(value, step)
-        elif step not in (tag, "[key]"):
-            is_one_of_several = True
-    return _Found(tuple(path), details, is_one_of_several)
-
-
-def _told(tree: Tree, outline: Outline, same: list[_Found]) -> list[Mistake]:
-    """Say the errors of one path; those of several shapes tried become one sentence."""
-    several = [error for error in same if error.is_one_of_several]
-    kinds = [KINDS[error.details["type"]] for error in several if error.details["type"] in KINDS]
-    if len(several) > 1 and len(kinds) == len(several):
-        path, details, _ = several[0]
-        what = f"wrong kind of value{_got(path, details)}; expected {' or '.join(dict.fromkeys(kinds))}"
-        return [Mistake(tree.value_mark(path), path, what)]
-    return [_one(tree, outline, error.path, error.details) for error in same]
+    is_key = isinstance(last, int) or details["type"] == "missing" or (isinstance(value, Mapping) and last in value)
+    return (*path, last) if is_key else tuple(path)
 
 
 def _one(tree: Tree, outline: Outline, path: Path, details: Details) -> Mistake:
@@ -160,8 +130,8 @@ def _got(path: Path, details: Details) -> str:
     if isinstance(given, list | tuple):
         return " (got a list)"
     text = {True: "true", False: "false"}[given] if isinstance(given, bool) else repr(given)
-    is_secretive = any(word in str(step) for step in path[-1:] for word in SECRETIVE[:-1]) or "eyJ" in text
-    return "" if len(text) > 60 or is_secretive or "-----" in text else f" (got {text})"
+    is_secretive = kind_of(path) is Kind.SECRET or "eyJ" in text or "-----" in text
+    return "" if len(text) > 60 or is_secretive else f" (got {text})"
 
 
 def _quotes(kind: str, given: object) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -80,15 +80,18 @@ def read_tree(text: bytes) -> Tree:
         return tree
     try:
         _build(tree, characters)
-    except ReaderError as error:
-        raise Unreadable(mark_at(characters, error.position or 0), "a character that YAML does not allow") from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        what = f"not YAML: {error.problem or error.context}"
-        raise Unreadable(Mark(mark.line + 1, mark.column + 1) if mark else START, what) from None
     except YAMLError as error:
-        raise Unreadable(START, f"not YAML: {str(error).splitlines()[0]}") from None
+        raise _unreadable(characters, error) from None
     return tree
+
+
+def _unreadable(characters: str, error: YAMLError) -> Unreadable:
+    """Return where ruamel.yaml stopped, and why; its messages differ by layer."""
+    if isinstance(error, ReaderError):
+        return Unreadable(mark_at(characters, error.position or 0), "a character that YAML does not allow")
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+    return Unreadable(Mark(mark.line + 1, mark.column + 1) if mark else START, f"not YAML: {problem}")
 
 
 def _build(tree: Tree, characters: str) -> None:

@@ -1,0 +1,148 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import proxy
+from proxy.cli import COMMANDS, main
+from proxy.cli.exits import CONFIG, Stop
+from proxy.cli.version import versions, written
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Run `kilngate` with arguments; return exit code, output and error text."""
+    result = CliRunner().invoke(main, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    script = (
+        "import sys; sys.argv = ['kilngate', '--help']\n"
+        "import proxy.cli\n"
+        "try: proxy.cli.main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in ('pydantic', 'aiohttp', 'grpc', 'cryptography')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_can_be_called_and_teaches_by_examples(name: str) -> None:
+    code, output, _ = run(name, "--help")
+
+    assert code == 0
+    assert "kilngate" in output
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    code, _, error = run("srve")
+
+    assert code == 2
+    assert "No such command 'srve'" in error
+
+
+def test_the_version_is_one_line_and_json_on_request() -> None:
+    one_line = run("--version")
+    as_json = run("version", "-o", "json")
+
+    assert one_line == (0, written(versions()) + "\n", "")
+    assert run("version") == one_line
+    assert json.loads(as_json[1])["kilngate"] == proxy.__version__
+
+
+def test_a_library_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.cli.version.LIBRARIES", ("click", "no-such-library"))
+
+    assert "click" in versions()
+    assert "no-such-library" not in versions()
+
+
+def test_a_command_can_stop_with_a_sentence_and_a_code() -> None:
+    @click.command()
+    def command() -> None:
+        raise Stop("the door is shut", 69)
+
+    result = CliRunner().invoke(command, [])
+
+    assert (result.exit_code, result.stderr) == (69, "kilngate: the door is shut\n")
+
+
+@pytest.mark.parametrize("distribution", [None, "proxy.py"])
+def test_nothing_runs_when_another_package_owns_the_import_name(
+    monkeypatch: pytest.MonkeyPatch, distribution: str | None
+) -> None:
+    monkeypatch.setattr(proxy, "__distribution__", distribution)
+
+    code, output, error = run("version")
+
+    assert (code, output) == (CONFIG, "")
+    assert error.startswith(
+        "kilngate: another package owns the import name 'proxy' in this environment; install kilngate"
+    )
+
+
+SETTINGS = "listen: {address: 127.0.0.1:8443}\ntls: {certificate_file: a.pem, key_file: a.key}\ntenants: {a: }\n"
+
+
+def test_check_config_tells_all_mistakes_and_ends_with_78(tmp_path: Path) -> None:
+    file = tmp_path / "kilngate.yaml"
+    file.write_text("listen: {adress: x}\nlog: {level: loud}\n")
+
+    code, output, error = run("check-config", str(file))
+
+    assert (code, output) == (78, "")
+    assert [line.removeprefix(str(file)).split(": ")[1] for line in error.splitlines()] == [
+        "listen.address",
+        "tls",
+        "listen.adress",
+        "log.level",
+    ]
+
+
+def test_check_config_tells_mistakes_as_json_too(tmp_path: Path) -> None:
+    file = tmp_path / "kilngate.yaml"
+    file.write_text(SETTINGS)
+
+    code, output, _ = run("check-config", "-o", "json", "-c", str(file))
+
+    told = json.loads(output)
+    assert code == 78
+    assert told["errors"][0] == {
+        "line": 2,
+        "column": 25,
+        "key": "tls.certificate_file",
+        "what": f"cannot read {tmp_path}/a.pem: No such file or directory",
+    }
+
+
+def test_config_show_prints_settings_that_can_be_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "kilngate.yaml"
+    file.write_text(SETTINGS + "limits: {burst: 7}\n")
+    again = tmp_path / "again.yaml"
+
+    again.write_text(run("config", "show", str(file))[1])
+
+    first, second = (json.loads(run("config", "show", "-o", "json", str(name))[1]) for name in (file, again))
+    assert first == second
+    assert first["tenants"]["a"]["limits"]["burst"] == 7
+    assert first["drain"] == {"timeout": "30m"}
+
+
+def test_config_show_needs_a_file_that_is_there(tmp_path: Path) -> None:
+    code, _, error = run("config", "show", str(tmp_path / "nowhere.yaml"))
+
+    assert code == 1
+    assert "nowhere.yaml" in error
+
+
+def test_config_schema_prints_the_committed_schema() -> None:
+    assert run("config", "schema")[1] == (ROOT / "config" / "kilngate.schema.json").read_text()
