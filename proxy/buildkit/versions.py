@@ -6,7 +6,7 @@ Source: a daemon's own words in `Control/Info`: `v0.31.1`, `v0.13.2+azure`, `v0.
 
 import re
 
-_VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?:[-+.].*)?", re.ASCII)
+_VERSION = re.compile(r"v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?:[-+]\S*)?", re.ASCII)
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:

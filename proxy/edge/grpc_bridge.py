@@ -7,7 +7,7 @@ import asyncio
 import socket
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from proxy.buildkit.address import UpstreamAddress
 from proxy.edge.upstream import open_upstream
@@ -66,13 +66,7 @@ async def _copy(source: socket.socket, target: socket.socket, octets: bytes) -> 
             await loop.sock_sendall(target, octets)
         target.shutdown(socket.SHUT_WR)
     except OSError:
+        # Wake whoever still copies the other way.
         for end in (source, target):
-            _shut(end)
-
-
-def _shut(end: socket.socket) -> None:
-    """Wake whoever still copies from or to `end`."""
-    try:
-        end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from proxy.buildkit.address import UpstreamAddress, UpstreamKind, parse_upstream
+from proxy.buildkit.address import UpstreamAddress, parse_upstream
 
 
 @pytest.mark.parametrize(
     ("url", "address"),
     [
-        ("unix:///run/buildkit/buildkitd.sock", UpstreamAddress(UpstreamKind.UNIX, "/run/buildkit/buildkitd.sock")),
-        ("docker:///var/run/docker.sock", UpstreamAddress(UpstreamKind.DOCKER, "/var/run/docker.sock")),
-        ("unix:///" + "a" * 106, UpstreamAddress(UpstreamKind.UNIX, "/" + "a" * 106)),
+        ("unix:///run/buildkit/buildkitd.sock", UpstreamAddress("unix", "/run/buildkit/buildkitd.sock")),
+        ("docker:///var/run/docker.sock", UpstreamAddress("docker", "/var/run/docker.sock")),
+        ("unix:///" + "a" * 106, UpstreamAddress("unix", "/" + "a" * 106)),
     ],
 )
 def test_the_socket_of_a_daemon_is_read_and_written(url: str, address: UpstreamAddress) -> None:

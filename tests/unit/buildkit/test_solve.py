@@ -30,7 +30,17 @@ def test_a_request_of_buildx_names_its_ref_and_session() -> None:
     assert read_solve(message) == SolveRequest(
         sessions=("s1",),
         facts=BuildFacts(ref="abc123", is_internal=False, frontend="", exporters=("local",), entitlements=()),
+        has_work=False,
     )
+
+
+@pytest.mark.parametrize("fields", [{"frontend": "gateway.v0"}, {"definition": {"def": [b"op"]}}], ids=str)
+def test_a_request_that_brings_its_own_work_says_so(fields: dict[str, Any]) -> None:
+    assert read_solve(solve(**fields)).has_work
+
+
+def test_an_empty_definition_is_no_work() -> None:
+    assert not read_solve(solve(definition={})).has_work
 
 
 def test_every_session_named_beside_the_definition_is_told_once() -> None:

@@ -33,6 +33,15 @@ def test_messages_arrive_octet_by_octet() -> None:
     assert reader.held_octets == 0
 
 
+def test_what_the_unfinished_message_needs_is_known_from_its_prefix() -> None:
+    reader = MessageReader(0)
+    assert reader.needed_octets == 5
+
+    reader.feed(frame(b"a") + frame(b"abc")[:6])
+
+    assert (reader.held_octets, reader.needed_octets) == (6, 8)
+
+
 def test_the_end_in_the_middle_of_a_message_is_malformed() -> None:
     for end in range(1, len(frame(b"ab"))):
         reader = MessageReader(0)
