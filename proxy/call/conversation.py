@@ -201,13 +201,13 @@ class Conversation:
             raise Refused(Reason.AUDIT_UNWRITABLE)
         if world.is_draining and not self.has_build:
             raise Refused(Reason.DRAINING)
-        limits = world.limits_of(call.caller)
-        limits.admit_call(now_ns, call.caller.tenant)
-        call.holds(limits.open_stream(call.caller.tenant).give_back)
+        tenant = call.caller.tenant
+        world.limits.admit_call(tenant, now_ns=now_ns)
+        call.holds(world.limits.open_stream(tenant).give_back)
         if call.method.treatment is Treatment.ANSWER:
             call.answer = answer_health(call.method, is_serving=world.is_upstream_healthy())
         elif call.method is SESSION:
-            call.holds(world.sessions.open(head.name, call.caller.tenant))
+            call.holds(world.sessions.open(head.name, tenant))
         elif call.method.service == BRIDGE:
             call.ref = head.name
             self._wait_for_build(call, now_ns)
@@ -232,7 +232,7 @@ class Conversation:
         """
         if build.permit is None:
             try:
-                build.permit = self._world.limits_of(build.caller).start_build(build.caller.tenant)
+                build.permit = self._world.limits.start_build(build.caller.tenant)
             except Refused:
                 build.is_denied = True
                 raise

@@ -55,6 +55,6 @@ class Identifying:
 
     def _count(self, caller: Caller) -> None:
         if caller.tenant not in self._held:
-            permit = self._world.limits_of(caller).open_connection(caller.tenant)
+            permit = self._world.limits.open_connection(caller.tenant)
             self._held[caller.tenant] = permit.give_back
             self.tenant = self.tenant or caller.tenant

@@ -1,11 +1,10 @@
 """What all calls of the process share, and what a reload replaces."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from proxy.call.builds import Builds
 from proxy.call.sessions import Sessions
-from proxy.caller import Caller
 from proxy.events import Event
 from proxy.identity.authenticator import Authenticator
 from proxy.limits.tenant import TenantLimits
@@ -19,7 +18,6 @@ class Generation:
 
     number: int
     authenticator: Authenticator
-    tenants: Mapping[str, TenantLimits]
 
 
 @dataclass(slots=True)
@@ -31,18 +29,16 @@ class World:
     """
 
     generation: Generation
+    limits: TenantLimits
     emit: Emit
     need_keys: Callable[[str, Callable[[], None]], None]
     wall_ns: Callable[[], int]
     is_audited: Callable[[], bool]
     is_upstream_healthy: Callable[[], bool]
+    report_bug: Callable[[Exception], None]
     builds: Builds = field(init=False)
     sessions: Sessions = field(default_factory=Sessions)
     is_draining: bool = False
 
     def __post_init__(self) -> None:
         self.builds = Builds(self.emit)
-
-    def limits_of(self, caller: Caller) -> TenantLimits:
-        """Return the limits of the caller's tenant; mapping rules name only tenants that exist."""
-        return self.generation.tenants[caller.tenant]

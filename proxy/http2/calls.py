@@ -1,7 +1,7 @@
 """What the relay asks about calls: the words between HTTP/2 and whoever decides."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from proxy.errors import Refused
 from proxy.reasons import Code, Reason
@@ -37,31 +37,34 @@ class Call(Protocol):
         """An answer of our own, as a framed message; the daemon is not asked."""
 
 
-class Calls(Protocol):
+AnyCall = TypeVar("AnyCall", bound=Call)
+
+
+class Calls(Protocol[AnyCall]):
     """Decides about the calls of one connection. Every admitted call is told `ended` exactly once."""
 
-    def begin(self, stream: int, fields: Fields, now_ns: int) -> Call | None:
+    def begin(self, stream: int, fields: Fields, now_ns: int) -> AnyCall | None:
         """Return the admitted call, or None if it cannot be decided yet (`Relay.retry` asks again).
 
         Raises:
             Refused: the call is turned away; `refused` follows.
         """
 
-    def judge(self, call: Call, message: bytes, now_ns: int) -> None:
+    def judge(self, call: AnyCall, message: bytes, now_ns: int) -> None:
         """Judge the whole request message of a call that `is_read`.
 
         Raises:
             Refused: the call is turned away; `refused` follows.
         """
 
-    def observe(self, call: Call, octets: memoryview) -> None:
+    def observe(self, call: AnyCall, octets: memoryview) -> None:
         """See octets of the answer, in order. The view is reused after the call."""
 
-    def refused(self, stream: int, call: Call | None, refused: Refused, now_ns: int) -> tuple[Code, str]:
+    def refused(self, stream: int, call: AnyCall | None, refused: Refused, now_ns: int) -> tuple[Code, str]:
         """Note a refusal and return the status that the caller reads."""
 
-    def ended(self, call: Call, code: Code, reason: Reason | None, now_ns: int) -> None:
+    def ended(self, call: AnyCall, code: Code, reason: Reason | None, now_ns: int) -> None:
         """Note the end of a call; `reason` is set if kilngate ended it."""
 
-    def passed(self, call: Call, received_octets: int, sent_octets: int) -> None:
+    def passed(self, call: AnyCall, received_octets: int, sent_octets: int) -> None:
         """Note octets of messages that passed since the last time."""

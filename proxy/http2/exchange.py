@@ -8,6 +8,7 @@ the daemon) makes later heads wait, and nothing else.
 
 from collections import deque
 from enum import Enum
+from typing import Any
 
 from proxy.errors import Refused
 from proxy.grpc.framing import MessageReader
@@ -42,7 +43,7 @@ class Daemon(Enum):
 class Exchange:
     """The state that both directions share, and what can be done to a stream from either side."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls[Any]) -> None:
         self.calls = calls
         self.daemon = Daemon.ABSENT
         self.streams: dict[int, Stream] = {}

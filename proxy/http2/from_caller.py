@@ -39,6 +39,7 @@ class FromCaller:
         self._settings = settings
         self._block: tuple[int, int, bytearray, int] | None = None
         self._has_settings = False
+        self.has_more = False
         self.pong_seen = False
         self.is_going = False
         self._by_kind: dict[int, Callable[[int, int, memoryview, int], bool]] = {
@@ -70,6 +71,7 @@ class FromCaller:
         unpack = HEAD.unpack_from
         at = run = passed = 0
         size = len(view)
+        self.has_more = False
         for _ in range(FRAMES_A_TURN):
             if size - at < HEAD_OCTETS:
                 break
@@ -100,6 +102,8 @@ class FromCaller:
                 out.append(view[run:at])
             run = at if self._frame(Head(length, kind, flags, number & STREAM_MASK), view, at, now_ns) else end
             at = end
+        else:
+            self.has_more = True
         if at > run:
             out.append(view[run:at])
         exchange.budgets.wire_octets += at

@@ -8,6 +8,8 @@ What is left in `to_caller` and `to_daemon` may be slices of the buffer that was
 given: send or copy them before the buffer is used again.
 """
 
+from typing import Any
+
 from proxy.errors import Refused
 from proxy.http2 import frames
 from proxy.http2.calls import Calls
@@ -16,15 +18,18 @@ from proxy.http2.frames import ErrorCode
 from proxy.http2.from_caller import OWN_PING, FromCaller
 from proxy.http2.from_daemon import FromDaemon
 from proxy.http2.settings import SettingsExchange
-from proxy.reasons import Code
+from proxy.reasons import Code, Reason
+from proxy.units import said
 
+# A request that must be read before it goes on is complete in a moment, or never.
+MESSAGE_LIMIT_NS = 30_000_000_000
 _NO_STREAM_YET = (1 << 31) - 1
 
 
 class Relay:
     """One caller's HTTP/2 connection and the one to the daemon that belongs to it."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls[Any]) -> None:
         self._exchange = Exchange(calls)
         self._settings = SettingsExchange(self._exchange)
         self._from_caller = FromCaller(self._exchange, self._settings)
@@ -49,6 +54,11 @@ class Relay:
     def received_frame_octets(self) -> int:
         """All whole frames that came from the caller, in octets."""
         return self._exchange.budgets.wire_octets
+
+    @property
+    def has_more(self) -> bool:
+        """Whole frames of the caller were left for the next turn."""
+        return self._from_caller.has_more
 
     @property
     def is_going(self) -> bool:
@@ -128,6 +138,13 @@ class Relay:
         """End every call with a sentence."""
         for stream in list(self._exchange.streams.values()):
             self._exchange.refuse(stream, refused, now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """End calls whose request message does not come to its end."""
+        for stream in list(self._exchange.streams.values()):
+            if stream.reader is not None and now_ns - stream.opened_ns > MESSAGE_LIMIT_NS:
+                late = Refused(Reason.MESSAGE_LATE, method="this method", limit=said(MESSAGE_LIMIT_NS))
+                self._exchange.refuse(stream, late, now_ns)
 
     def report_octets(self) -> None:
         """Tell the octets that passed so far, for calls that last long."""

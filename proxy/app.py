@@ -1,0 +1,264 @@
+"""The process: rooms wired together, reloaded, drained, stopped.
+
+One generation of settings is in force at a time. A reload builds the next one aside
+(the same code as `check-config`), and swaps it whole or not at all. Connections keep
+the TLS they began with; every new call is judged by the newest generation.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from OpenSSL import SSL
+
+from proxy import __version__
+from proxy.buildkit.address import UpstreamAddress
+from proxy.call.world import Generation, World
+from proxy.edge.admin import AdminServer
+from proxy.edge.clock import now_ns, wall_ns
+from proxy.edge.dialer import Dialer
+from proxy.edge.files import Bundle, read_bundle
+from proxy.edge.generation import Built, build
+from proxy.edge.health import HealthWatch
+from proxy.edge.host import Host
+from proxy.edge.keys import KeyFetcher
+from proxy.edge.lag import LagTicker
+from proxy.edge.listener import Listener, listen
+from proxy.edge.notify import Notifier
+from proxy.edge.upstream_check import check_socket
+from proxy.errors import Refused
+from proxy.events import Drained, ReloadFailed, SettingsLoaded, Warned
+from proxy.limits.tenant import TenantLimits
+from proxy.reasons import Reason
+from proxy.settings.changes import changed, needing_restart
+from proxy.settings.errors import SettingsErrors
+from proxy.settings.schema import Settings
+from proxy.sinks.observers import Observers
+
+# Readiness turns false first, so that load balancers look away before the port closes.
+CUT_S = 3.0
+
+
+class App:
+    """`kilngate serve`."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._bundle: Bundle
+        self._observers: Observers
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._reload_asked = asyncio.Event()
+        self._fetcher: KeyFetcher
+        self._fetching: asyncio.Task[None] | None = None
+        self._generation = 0
+        self._last_reload_failed = ""
+
+    async def run(self) -> int:
+        """Serve until told to stop; return the exit code: 0 all builds ended, 1 some were cut.
+
+        Raises:
+            SettingsErrors, ValueError, OSError: it cannot start.
+        """
+        self._bundle = await asyncio.to_thread(read_bundle, self._file, now_wall_ns=wall_ns())
+        built = await asyncio.to_thread(build, self._bundle, earlier=None, wall_ns=wall_ns)
+        settings = self._bundle.settings
+        self._observers = Observers(settings, version=__version__, openssl=_openssl(), now_ns=now_ns, wall_ns=wall_ns)
+        self._limits = TenantLimits(settings.limits, _own_limits(settings))
+        self._notifier = Notifier()
+        address = _address(settings)
+        self._health = HealthWatch(address, minimum_version=settings.upstream.minimum_version, emit=self._emit)
+        self._dialer = Dialer(address, wait_ns=settings.upstream.wait)
+        sock = listen(settings.listen.address.host, settings.listen.address.port)
+        self._world = self._make_world(built)
+        self._listener = Listener(sock, listen=settings.listen, tls=built.tls, make_host=self._make_host)
+        self._admin = AdminServer(
+            settings.admin.address, metrics=self._observers.render, checks=self._checks(), version=__version__
+        )
+        try:
+            return await self._serve(built)
+        finally:
+            await self._admin.stop()
+            self._observers.close()
+
+    async def _serve(self, built: Built) -> int:
+        loop = asyncio.get_running_loop()
+        for number, act in ((signal.SIGHUP, self._reload_asked.set), (signal.SIGTERM, self._asked_to_stop)):
+            loop.add_signal_handler(number, act)
+        loop.add_signal_handler(signal.SIGINT, self._asked_to_stop)
+        await self._admin.start()
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self._apply(built, ())
+            running = [
+                group.create_task(work)
+                for work in (
+                    self._listener.run(),
+                    self._dialer.run(),
+                    self._health.run(),
+                    self._observers.run(),
+                    self._reload_forever(),
+                    LagTicker(self._emit).run(),
+                    self._notifier.watchdog(),
+                )
+            ]
+            for warning in [*self._bundle.warnings, *check_socket(_address(self._bundle.settings))]:
+                self._emit(Warned(warning))
+            # The port is open once the listener's task had its first turn.
+            await asyncio.sleep(0)
+            self._notifier.ready(f"serving {self._bundle.settings.listen.address}")
+            await self._stop.wait()
+            lost = await self._drain()
+            for task in [*running, self._fetching]:
+                if task is not None:
+                    task.cancel()
+        return 1 if lost else 0
+
+    def _emit(self, event: object) -> None:
+        self._observers.emit(event)  # type: ignore[arg-type]
+
+    # --- wiring -----------------------------------------------------------------------------
+
+    def _make_world(self, built: Built) -> World:
+        return World(
+            generation=Generation(0, built.authenticator),
+            limits=self._limits,
+            emit=self._observers.emit,
+            need_keys=lambda issuer, then: self._fetcher.need(issuer, then),
+            wall_ns=wall_ns,
+            is_audited=self._observers.is_audited,
+            is_upstream_healthy=lambda: self._health.is_up,
+            report_bug=self._observers.report_bug,
+        )
+
+    def _make_host(self, listener: Listener) -> Host:
+        return Host(
+            world=self._world,
+            listen=self._bundle.settings.listen,
+            loop=asyncio.get_running_loop(),
+            open_daemon=self._dialer.open,
+            closed=listener.closed,
+        )
+
+    def _checks(self) -> dict[str, Callable[[], str]]:
+        """Return the readiness checks: each says what is wrong, or nothing."""
+        return {
+            "listener": lambda: "" if self._listener.is_accepting else "the public port is closed",
+            "upstream": lambda: "" if self._health.is_up else "the build daemon is away",
+            "auth": lambda: "" if self._bundle.settings.auth else "no way to prove an identity is configured",
+            "audit": lambda: "" if self._observers.is_audited() else "the audit log cannot be written",
+            "draining": lambda: "draining" if self._world.is_draining else "",
+        }
+
+    # --- reload -----------------------------------------------------------------------------
+
+    async def _reload_forever(self) -> None:
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            self._notifier.reloading(now_ns())
+            await self._reload()
+            self._notifier.ready(f"serving {self._bundle.settings.listen.address}")
+
+    async def _reload(self) -> None:
+        """Take the next generation whole, or keep the one that is in force."""
+        try:
+            bundle = await asyncio.to_thread(read_bundle, self._file, now_wall_ns=wall_ns())
+            built = await asyncio.to_thread(build, bundle, earlier=self._built.keysets, wall_ns=wall_ns)
+        except SettingsErrors as errors:
+            for line in errors.lines:
+                self._emit(ReloadFailed(line))
+            return
+        except (ValueError, OSError) as error:
+            self._emit(ReloadFailed(str(error)))
+            return
+        changes = changed(self._bundle.settings, bundle.settings)
+        for path in needing_restart(changes):
+            self._emit(Warned(f"{path} has changed; that needs a restart"))
+        for warning in bundle.warnings:
+            self._emit(Warned(warning))
+        self._bundle = bundle
+        self._apply(built, changes)
+
+    def _apply(self, built: Built, changes: tuple[str, ...]) -> None:
+        settings = built.bundle.settings
+        self._built = built
+        self._generation += 1
+        self._limits.reconfigure(settings.limits, _own_limits(settings))
+        self._dialer.address, self._dialer.wait_ns = _address(settings), settings.upstream.wait
+        self._health.watch(_address(settings), minimum_version=settings.upstream.minimum_version)
+        self._listener.apply(settings.listen, built.tls)
+        self._observers.reopen(settings)
+        self._world.generation = Generation(self._generation, built.authenticator)
+        self._fetcher = KeyFetcher(built.keysets, emit=self._emit, wall_ns=wall_ns)
+        before, self._fetching = self._fetching, self._group.create_task(self._fetcher.run())
+        if before is not None:
+            before.cancel()
+        for fact in built.facts:
+            self._emit(fact)
+        self._emit(
+            SettingsLoaded(self._generation, built.bundle.digest, tuple(settings.tenants), wall_ns(), changes)
+        )
+
+    # --- stop -------------------------------------------------------------------------------
+
+    def _asked_to_stop(self) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def _drain(self) -> int:
+        """Take no new callers, let builds end, cut what is left; return how many builds were cut."""
+        begun_ns = now_ns()
+        self._world.is_draining = True
+        self._notifier.stopping()
+        self._listener.stop_accepting()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._bundle.settings.drain.timeout / 1e9):
+                while self._listener.connections and not self._hurry.is_set():
+                    self._listener.drain()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0.2):
+                            await self._hurry.wait()
+        lost = self._listener.builds
+        self._listener.cut(Refused(Reason.DRAIN_DEADLINE))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CUT_S):
+                while self._listener.connections:
+                    await asyncio.sleep(0.05)
+        self._emit(Drained(now_ns() - begun_ns, lost))
+        return lost
+
+
+def _own_limits(settings: Settings) -> dict[str, object]:
+    return {tenant: settings.limits_of(tenant) for tenant in settings.tenants}
+
+
+def _address(settings: Settings) -> UpstreamAddress:
+    return settings.upstream.address
+
+
+def _openssl() -> str:
+    return SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode().removeprefix("OpenSSL ").split()[0]
+
+
+def serve(file: str) -> int:
+    """Run the process until it is told to stop; uvloop is used when it is installed.
+
+    Raises:
+        SettingsErrors, ValueError, OSError: it cannot start.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(App(str(Path(file))).run())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory if sys.platform == "linux" else None

@@ -1,0 +1,75 @@
+"""From files to one generation: everything that a reload replaces, built aside before anything is swapped."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from proxy.edge.files import Bundle
+from proxy.edge.keys import read_key_files
+from proxy.edge.tls import ServerTls
+from proxy.events import CertificateLoaded, Event, RevocationListLoaded
+from proxy.identity.authenticator import Authenticator, Method
+from proxy.identity.keyset import KeySets
+from proxy.identity.methods import jwt, mtls
+from proxy.units import SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What one bundle of settings and files makes; `facts` are to be told when it takes effect."""
+
+    bundle: Bundle
+    tls: ServerTls
+    authenticator: Authenticator
+    keysets: KeySets
+    facts: tuple[Event, ...]
+
+
+def build(bundle: Bundle, *, earlier: KeySets | None, wall_ns: Callable[[], int]) -> Built:
+    """Build a generation.
+
+    Raises:
+        ValueError: certificates, lists or keys that cannot be used together; the text says which.
+    """
+    settings, files = bundle.settings, bundle.files
+    certificates = [method for method in settings.auth if isinstance(method, mtls.Config)]
+    tls = ServerTls(
+        settings.tls.certificate_file,
+        settings.tls.key_file,
+        [files[method.ca_file] for method in certificates],
+        settings.tls.min_version,
+        settings.tls.strict,
+    )
+    facts: list[Event] = []
+    keysets = KeySets(
+        (method.source for method in settings.auth if isinstance(method, jwt.Config)), earlier=earlier
+    )
+    read_key_files(keysets, emit=facts.append, wall_ns=wall_ns)
+    facts += _loaded("server", files[settings.tls.certificate_file])
+    for method in certificates:
+        facts += _loaded("ca", files[method.ca_file])
+        if method.crl_file:
+            facts.append(_list_loaded(files[method.crl_file]))
+    authenticator = Authenticator([_method(each, bundle, keysets) for each in settings.auth], stranger=mtls.stranger)
+    return Built(bundle, tls, authenticator, keysets, tuple(facts))
+
+
+def _method(config: jwt.Config | mtls.Config, bundle: Bundle, keysets: KeySets) -> Method:
+    if isinstance(config, jwt.Config):
+        return config.build(keysets)
+    return config.build(bundle.files[config.ca_file], bundle.files[config.crl_file] if config.crl_file else None)
+
+
+def _loaded(role: str, pem: bytes) -> Iterable[Event]:
+    for certificate in x509.load_pem_x509_certificates(pem):
+        until_ns = int(certificate.not_valid_after_utc.timestamp()) * SECOND_NS
+        yield CertificateLoaded(role, certificate.subject.rfc4514_string(), until_ns)
+
+
+def _list_loaded(octets: bytes) -> Event:
+    is_pem = octets.lstrip().startswith(b"-----")
+    crl = x509.load_pem_x509_crl(octets) if is_pem else x509.load_der_x509_crl(octets)
+    until = crl.next_update_utc
+    until_ns = int(until.timestamp()) * SECOND_NS if until else 0
+    return RevocationListLoaded(crl.issuer.rfc4514_string(), until_ns, len(crl))

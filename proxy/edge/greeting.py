@@ -1,0 +1,46 @@
+"""The first octets of a caller, after TLS: what does it speak?"""
+
+from enum import Enum
+from typing import Final
+
+from proxy.http2.frames import PREFACE
+
+# Enough of an HTTP/1.1 request to know it for one.
+_METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ")
+
+PLAIN_ANSWER: Final = (
+    b"This is kilngate, the front door of a BuildKit farm. It speaks gRPC over HTTP/2.\n"
+    b"Build through it with:\n\n"
+    b"  docker buildx create --name farm --driver remote \\\n"
+    b"    --driver-opt cacert=/path/ca.pem,cert=/path/cert.pem,key=/path/key.pem tcp://HOST:PORT\n"
+    b"  docker buildx build --builder farm .\n"
+)
+HTTP1_ANSWER: Final = (
+    b"HTTP/1.1 426 Upgrade Required\r\n"
+    b"Connection: close\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Cache-Control: no-store\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(PLAIN_ANSWER), PLAIN_ANSWER)
+)
+
+
+class Speech(Enum):
+    """What the first octets are."""
+
+    UNCLEAR = "more octets are needed"
+    HTTP2 = "the HTTP/2 preface"
+    HTTP1 = "an HTTP/1.1 request"
+    OTHER = "something else"
+
+
+def recognise(start: bytes | memoryview) -> Speech:
+    """Return what `start`, all octets so far, begins with."""
+    said = bytes(start[: len(PREFACE)])
+    if said == PREFACE[: len(said)]:
+        return Speech.HTTP2 if len(said) == len(PREFACE) else Speech.UNCLEAR
+    for method in _METHODS:
+        if said.startswith(method):
+            return Speech.HTTP1
+        if method.startswith(said):
+            return Speech.UNCLEAR
+    return Speech.OTHER

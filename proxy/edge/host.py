@@ -1,0 +1,53 @@
+"""What every connection of the public port shares."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxy.call.world import World
+from proxy.edge.clock import now_ns
+from proxy.edge.upstream_link import UpstreamLink
+from proxy.settings.listen import Listen
+
+# One read takes at most this much: large enough that bulk costs few turns, small enough that nobody waits long.
+READ_OCTETS = 256 * 1024
+# Room for what was left of the last read, in front of the next one.
+SCRATCH_OCTETS = READ_OCTETS + 64 * 1024
+
+
+class Caller(Protocol):
+    """Who asks for a connection to the daemon."""
+
+    def daemon_opened(self, link: UpstreamLink, early: bytes) -> None:
+        """The connection is there, with octets that came early."""
+
+    def daemon_failed(self, detail: str) -> None:
+        """No connection could be had in time."""
+
+
+@dataclass(slots=True)
+class Host:
+    """The public port as its connections see it.
+
+    `scratch` is one buffer for all connections: whoever reads into it sends or copies
+    what it holds before it returns to the loop.
+    """
+
+    world: World
+    listen: Listen
+    loop: asyncio.AbstractEventLoop
+    open_daemon: Callable[["Caller"], None]
+    closed: Callable[["Caller"], None]
+    scratch: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_OCTETS)))
+    connections: int = 0
+
+    def next_connection(self) -> int:
+        """Return the number of a new connection."""
+        self.connections += 1
+        return self.connections
+
+    @staticmethod
+    def now_ns() -> int:
+        """Return the monotonic clock."""
+        return now_ns()
