@@ -79,7 +79,8 @@ class Buildx:
         Raises:
             Missing: buildx refused, in its own words.
         """
-        self.run(["rm", "--force", name])
+        # `buildx rm` would ask the old builder first, and wait 20 s for one that is gone.
+        (self.configuration / "buildx" / "instances" / name).unlink(missing_ok=True)
         driver = [f"--driver-opt={key}={value}" for key, value in (options or {}).items()]
         done = self.run(["create", "--name", name, "--driver", "remote", *driver, endpoint])
         if done.returncode:
