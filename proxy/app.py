@@ -30,8 +30,8 @@ from proxy.edge.listener import Listener, listen
 from proxy.edge.notify import Notifier
 from proxy.edge.upstream_check import check_socket
 from proxy.errors import Refused
-from proxy.events import Drained, ReloadFailed, SettingsLoaded, Warned
-from proxy.limits.tenant import TenantLimits
+from proxy.events import Drained, Event, ReloadFailed, SettingsLoaded, Warned
+from proxy.limits.tenant import Limits, TenantLimits
 from proxy.reasons import Reason
 from proxy.settings.changes import changed, needing_restart
 from proxy.settings.errors import SettingsErrors
@@ -117,8 +117,8 @@ class App:
                     task.cancel()
         return 1 if lost else 0
 
-    def _emit(self, event: object) -> None:
-        self._observers.emit(event)  # type: ignore[arg-type]
+    def _emit(self, event: Event) -> None:
+        self._observers.emit(event)
 
     # --- wiring -----------------------------------------------------------------------------
 
@@ -191,7 +191,7 @@ class App:
         self._dialer.address, self._dialer.wait_ns = _address(settings), settings.upstream.wait
         self._health.watch(_address(settings), minimum_version=settings.upstream.minimum_version)
         self._listener.apply(settings.listen, built.tls)
-        self._observers.reopen(settings)
+        self._observers.reopen()
         self._world.generation = Generation(self._generation, built.authenticator)
         self._fetcher = KeyFetcher(built.keysets, emit=self._emit, wall_ns=wall_ns)
         before, self._fetching = self._fetching, self._group.create_task(self._fetcher.run())
@@ -233,7 +233,7 @@ class App:
         return lost
 
 
-def _own_limits(settings: Settings) -> dict[str, object]:
+def _own_limits(settings: Settings) -> dict[str, Limits]:
     return {tenant: settings.limits_of(tenant) for tenant in settings.tenants}
 
 

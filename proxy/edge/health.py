@@ -103,6 +103,13 @@ class HealthWatch:
         """Do not wait for the next look: somebody met a daemon that differs from what we know."""
         self._nudged.set()
 
+    def watch(self, address: UpstreamAddress, *, minimum_version: str) -> None:
+        """Look at another daemon, or with another demand, from now on."""
+        if (address, minimum_version) != (self._address, self._minimum_version):
+            self._address, self._minimum_version = address, minimum_version
+            self.seen = None
+            self.look_now()
+
     async def run(self) -> None:
         """Look until cancelled: every 5 s, and sooner at first when the daemon went away."""
         retry_s = FIRST_RETRY_S

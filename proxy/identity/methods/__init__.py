@@ -1,5 +1,5 @@
-"""Every way to prove an identity: a new one is a file here and a name in `MethodConfig`."""
+"""Every way to prove an identity: a new one is a file here, a name in `MethodConfig` and one in the settings schema."""
 
-from proxy.identity.methods import jwt
+from proxy.identity.methods import jwt, mtls
 
-MethodConfig = jwt.Config
+MethodConfig = jwt.Config | mtls.Config
