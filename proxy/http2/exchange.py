@@ -183,8 +183,7 @@ class Exchange:
 
     def _prepare(self, stream: Stream, call: Call) -> None:
 
-        stream.observed = call.is_observed
-        stream.is_waiting = call.is_waiting
+        stream.take_up(call)
         if call.is_read:
             stream.reader = MessageReader(call.message_limit_octets)
 

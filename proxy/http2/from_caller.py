@@ -211,7 +211,7 @@ class FromCaller:
             raise Refused(Reason.REQUEST_MALFORMED, why="it must have exactly one message")
         self._exchange.calls.judge(stream.call, stream.reader.messages[0], now_ns)
         stream.reader = None
-        stream.is_waiting = stream.call.is_waiting
+        stream.take_up(stream.call)
         self._exchange.up.allowance -= stream.up.allowance
         stream.up.allowance = 0
 

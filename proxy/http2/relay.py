@@ -120,8 +120,8 @@ class Relay:
     def let_go(self, number: int) -> None:
         """What a call waited for is there: its octets may go on."""
         stream = self._exchange.streams.get(number)
-        if stream is not None:
-            stream.is_waiting = False
+        if stream is not None and stream.call is not None:
+            stream.take_up(stream.call)
             self._exchange.pump(stream)
             self._exchange.credit_caller(stream)
             self._exchange.credit_caller(None)

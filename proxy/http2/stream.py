@@ -62,6 +62,11 @@ class Stream:
         """The request's octets may not go on yet: unread, undecided or waiting."""
         return not self.is_forwarded or self.reader is not None or self.is_waiting
 
+    def take_up(self, call: Call) -> None:
+        """Take over what was decided about the call by now."""
+        self.is_waiting = call.is_waiting
+        self.observed = call.is_observed
+
     def settle(self) -> None:
         """Set `is_direct` again after anything but passing octets happened."""
         self.is_direct = not (self.is_kept or self.queue or self.caller_ended) and self.up.gap >= 0

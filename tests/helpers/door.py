@@ -5,6 +5,7 @@ import signal
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Door:
         self.port = free_port()
         self.admin_port = free_port()
         self.settings: dict[str, Any] = {
-            **settings,
+            **deepcopy(dict(settings)),
             "listen": {"address": f"127.0.0.1:{self.port}", **settings.get("listen", {})},
             "admin": {"address": f"127.0.0.1:{self.admin_port}"},
             "audit": {"file": str(directory / "audit.jsonl")},
