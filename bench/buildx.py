@@ -84,13 +84,19 @@ def enrol(farm: Farm, ground: Ground, door: Door) -> None:
         Unavailable: stock buildx cannot build through this door.
     """
     pki = ground.certificates
-    options = {"cacert": pki.ca, "cert": pki.client, "key": pki.client_key, "servername": "localhost"}
+    shown: dict[str, str | Path] = {"cacert": pki.ca, "cert": pki.client, "key": pki.client_key}
+    options = {**shown, "servername": "localhost"} if door.tls else {}
     endpoint = f"tcp://127.0.0.1:{door.to}" if door.tls else f"unix://{farm.socket}"
     try:
-        farm.buildx.create_builder(_builder(door), endpoint, options if door.tls else {})
+        farm.buildx.create_builder(_builder(door), endpoint, options)
     except Missing as missing:
         raise Unavailable(str(missing)) from missing
     build(farm, door, small(farm.directory / "first", farm.busybox, str(uuid4())))
+
+
+def warm(farm: Farm, door: Door) -> None:
+    """Build once what the output row sends back, so that each door only has its way back to do."""
+    build(farm, door, _random(farm, "same"))
 
 
 def measure_build(row: str, farm: Farm, door: Door) -> Mapping[str, float]:
@@ -109,7 +115,7 @@ def measure_build(row: str, farm: Farm, door: Door) -> Mapping[str, float]:
         figures["CPU s"] = door.cpu_seconds() - before
         if row in BULK:
             figures["CPU-s/GiB"] = figures["CPU s"] * GIB / farm.octets
-    _tidy(row, farm, door)
+    _tidy(row, farm)
     return figures
 
 
@@ -125,7 +131,8 @@ def build(farm: Farm, door: Door, context: Path, *arguments: str) -> None:
     except subprocess.TimeoutExpired:
         raise Unavailable(f"buildx did not end within {BUILD_S:.0f} s") from None
     if done.returncode:
-        raise Unavailable(f"buildx ended with {done.returncode}: {(done.stdout.strip().splitlines() or [''])[-1][:200]}")
+        last_line = (done.stdout.strip().splitlines() or [""])[-1]
+        raise Unavailable(f"buildx ended with {done.returncode}: {last_line[:200]}")
 
 
 def _prepare(row: str, farm: Farm) -> tuple[Sequence[Path], Sequence[str]]:
@@ -134,7 +141,7 @@ def _prepare(row: str, farm: Farm) -> tuple[Sequence[Path], Sequence[str]]:
         SMALL: lambda: ([_small(farm, 0)], ()),
         EIGHT: lambda: ([_small(farm, number) for number in range(AT_ONCE)], ()),
         CONTEXT: lambda: ([_random(farm, "new")], ()),
-        OUTPUT: lambda: ([_random_once(farm)], ("--output", f"type=local,dest={farm.directory / 'out'}")),
+        OUTPUT: lambda: ([farm.directory / "same"], ("--output", f"type=local,dest={farm.directory / 'out'}")),
     }
     return make[row]()
 
@@ -150,13 +157,7 @@ def _random(farm: Farm, name: str) -> Path:
     return write_context(directory, farm.busybox, COPY_ALL)
 
 
-def _random_once(farm: Farm) -> Path:
-    """The image that is sent back: the same each time, so that only its way back is measured."""
-    directory = farm.directory / "same"
-    return directory if directory.exists() else _random(farm, "same")
-
-
-def _tidy(row: str, farm: Farm, door: Door) -> None:
+def _tidy(row: str, farm: Farm) -> None:
     if row == OUTPUT:
         sent = sum(path.stat().st_size for path in (farm.directory / "out").glob("random-*"))
         shutil.rmtree(farm.directory / "out")

@@ -43,7 +43,8 @@ def make_certificates(directory: Path) -> Certificates:
         (files.client, files.client_key, client_names, ExtendedKeyUsageOID.CLIENT_AUTH),
     ):
         key = ec.generate_private_key(ec.SECP256R1())
-        issued = _issue(certificate.stem, key.public_key(), by="bench CA", ca_key=ca_key, ca=False, names=names, usage=usage)
+        issued = _issue(certificate.stem, key.public_key(), by="bench CA", ca_key=ca_key, ca=False, names=names,
+                        usage=usage)
         certificate.write_bytes(_pem(issued))
         key_file.touch(mode=0o600)
         key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,

@@ -1,7 +1,6 @@
 """kilngate itself, of this tree or of another one, with everything on: client certificates, limits, metrics, audit."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from bench.certificates import CLIENT_URI
@@ -42,13 +41,22 @@ log:
   level: warning
 """
 START = "from proxy.cli import main; main()"
+COUNTED = """
+import cProfile
+from proxy.cli import main
+profile = cProfile.Profile()
+try:
+    profile.runcall(main)
+finally:
+    profile.dump_stats({into!r})
+"""
 # As on a machine where uvloop is not installed.
-WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; "
+WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None\n"
 
 
 def open_kilngate(ground: Ground, *, tree: Path = ROOT, uvloop: bool = False, name: str = "",
-                  under: Sequence[str] = ()) -> Door:
-    """Start `kilngate serve` from the source in `tree`, `under` a profiler's command if one is given.
+                  counted_into: Path | None = None) -> Door:
+    """Start `kilngate serve` from the source in `tree`, its calls counted by cProfile if a file for that is named.
 
     Raises:
         Unavailable: it does not start; the text is what it said.
@@ -57,9 +65,9 @@ def open_kilngate(ground: Ground, *, tree: Path = ROOT, uvloop: bool = False, na
     file = directory / f"kilngate-{port}.yaml"
     file.write_text(SETTINGS.format(port=port, admin_port=free_port(), directory=directory, pki=ground.certificates,
                                     socket=ground.socket, uri=CLIENT_URI))
-    start = START if uvloop else WITHOUT_UVLOOP + START
+    start = ("" if uvloop else WITHOUT_UVLOOP) + (COUNTED.format(into=str(counted_into)) if counted_into else START)
     # The working directory comes first on the path of `-c`, so that a revision's own source is what runs.
-    child = Child([*under, sys.executable, "-c", start, "serve", "--config", str(file)], directory=tree,
+    child = Child([sys.executable, "-c", start, "serve", "--config", str(file)], directory=tree,
                   log=directory / f"kilngate-{port}.log")
     wait_for_door(child, port)
     return Door(name=name or ("kilngate uvloop" if uvloop else "kilngate"), version=version_of(tree), to=str(port),

@@ -59,7 +59,8 @@ def _most_rss(door: Door) -> int:
 @contextmanager
 def _held(ground: Ground, door: Door, *load: str) -> Iterator[None]:
     """Keep a load open in the state that its mode names."""
-    client = subprocess.Popen(load_command(ground, door, *load), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = load_command(ground, door, *load)
+    client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         said = client.stdout.readline() if client.stdout else ""
         if said.strip() != "still":

@@ -30,6 +30,11 @@ class Results:
         pairs = zip(self.rounds[row, door], self.rounds[row, to], strict=False)
         return [a[figure] / b[figure] for a, b in pairs if a and b and b.get(figure) and figure in a]
 
+    def median_ratio(self, row: str, door: str, to: str, figure: str) -> float | None:
+        """Return the median of `ratios`; None if no round has both."""
+        ratios = self.ratios(row, door, to, figure)
+        return statistics.median(ratios) if ratios else None
+
     def differences(self, row: str, door: str, to: str, figure: str) -> list[float]:
         """Return figure(door) - figure(to) of each round that has both."""
         pairs = zip(self.rounds[row, door], self.rounds[row, to], strict=False)

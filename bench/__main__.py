@@ -1,0 +1,50 @@
+"""`python -m bench`: everything. `relay --vs A B`: two revisions. `profile ROW`: where the time goes."""
+
+import os
+import sys
+
+import click
+
+from bench.packages import Unavailable
+from bench.pairs import MAIN_ROWS, run_pairs
+from bench.profiling import profile_row
+from bench.rows import ROWS
+from bench.whole import FULL, QUICK, run_whole
+
+any_row = click.Choice(list(ROWS))
+
+
+@click.group(invoke_without_command=True)
+@click.option("--quick", is_flag=True, default=bool(os.environ.get("BENCH_QUICK")),
+              help="Fewer and shorter rounds, under 3 minutes; also by BENCH_QUICK=1.")
+@click.pass_context
+def main(context: click.Context, *, quick: bool) -> None:
+    """Measure kilngate against other doors and write docs/benchmarks.md."""
+    if context.invoked_subcommand is None:
+        click.echo("\n" + run_whole(QUICK if quick else FULL))
+
+
+@main.command()
+@click.option("--vs", "revisions", nargs=2, required=True, help="Two commits, or directories with a source tree.")
+@click.option("--row", "rows", multiple=True, type=any_row, default=MAIN_ROWS, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--uvloop", is_flag=True, help="With uvloop; without it even where it is installed otherwise.")
+def relay(revisions: tuple[str, str], rows: tuple[str, ...], rounds: int, *, uvloop: bool) -> None:
+    """Measure two revisions of kilngate in paired rounds."""
+    click.echo(run_pairs(revisions, rows=rows, rounds=rounds, uvloop=uvloop))
+
+
+@main.command()
+@click.argument("row", type=any_row)
+@click.option("--uvloop", is_flag=True)
+@click.option("--sampled", is_flag=True, help="py-spy instead of cProfile: less exact, and without its cost.")
+def profile(row: str, *, uvloop: bool, sampled: bool) -> None:
+    """Run one row through kilngate under a profiler."""
+    profile_row(row, uvloop=uvloop, sampled=sampled)
+
+
+if __name__ == "__main__":
+    try:
+        main.main(prog_name="python -m bench", standalone_mode=True)
+    except Unavailable as reason:
+        sys.exit(f"bench: {reason}")
