@@ -63,28 +63,28 @@ class KeyFetcher:
         self._wall_ns = wall_ns
         self._pace = pace or Pace()
         self._fetches = {source.issuer: _Fetch() for source in keysets.sources if source.is_remote}
-        self._is_running = False
+        self._is_over = False
 
     async def run(self) -> None:
         """Keep every key set fresh until cancelled. An issuer that is down delays and stops nothing."""
-        self._is_running = True
         try:
             async with new_session() as session, asyncio.TaskGroup() as group:
                 for source in self._keysets.sources:
                     if source.is_remote:
                         group.create_task(self._keep_fresh(session, source))
         finally:
-            self._is_running = False
+            self._is_over = True
             for fetch in self._fetches.values():
                 _release(fetch)
 
     def need(self, issuer: str, then: Callable[[], None]) -> None:
         """Fetch the keys of `issuer`, and call `then` from the loop when that is over, well or badly.
 
-        After a failure `keysets` knows it, so that asking again ends in a refusal.
+        Before `run` has begun it waits for that. After a failure `keysets` knows it, so that
+        asking again ends in a refusal.
         """
         fetch = self._fetches.get(issuer)
-        if fetch is None or not self._is_running:
+        if fetch is None or self._is_over:
             self._keysets.fail(issuer, now_wall_ns=self._wall_ns())
             asyncio.get_running_loop().call_soon(then)
             return

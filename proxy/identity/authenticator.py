@@ -39,6 +39,13 @@ class Method(Protocol):
             KeysNeeded: it can be judged only with fresh keys.
         """
 
+    def explain(self, shown: Credentials) -> list[str]:
+        """Return lines on how the rules see what was shown, good or bad; none if it is not this method's.
+
+        Raises:
+            Refused: what was shown cannot be read.
+        """
+
 
 class _Verdict(NamedTuple):
     caller: Caller
@@ -71,6 +78,17 @@ class Authenticator:
         caller = self._judge(shown, now_wall_ns)
         self._remember(key, caller, now_wall_ns)
         return caller
+
+    def explain(self, shown: Credentials) -> list[str]:
+        """Return lines for an operator: how each method's rules see what was shown, whether or not it holds."""
+        lines: list[str] = []
+        for part in (Credentials(shown.certificate), Credentials(authorization=shown.authorization)):
+            for method in self._methods:
+                try:
+                    lines += [f"{method.name}: {line}" for line in method.explain(part)]
+                except Refused:
+                    continue  # `authenticate` says what is wrong with it
+        return lines
 
     def _judge(self, shown: Credentials, now_wall_ns: int) -> Caller:
         by_certificate = self._by_certificate(shown.certificate, now_wall_ns) if shown.certificate else None
