@@ -7,7 +7,7 @@ import click
 
 from bench.packages import Unavailable
 from bench.pairs import MAIN_ROWS, run_pairs
-from bench.profiling import profile_row
+from bench.profiling import BY, profile_row
 from bench.rows import ROWS
 from bench.whole import FULL, QUICK, run_whole
 
@@ -37,10 +37,12 @@ def relay(revisions: tuple[str, str], rows: tuple[str, ...], rounds: int, *, uvl
 @main.command()
 @click.argument("row", type=any_row)
 @click.option("--uvloop", is_flag=True)
-@click.option("--sampled", is_flag=True, help="py-spy instead of cProfile: less exact, and without its cost.")
-def profile(row: str, *, uvloop: bool, sampled: bool) -> None:
+@click.option("--by", type=click.Choice(BY), default=BY[0], show_default=True,
+              help="cProfile's counts, py-spy's samples, or perf's view of libraries and kernel.")
+@click.option("--of", "revision", default=".", show_default=True, help="A commit, or a directory with a source tree.")
+def profile(row: str, revision: str, *, uvloop: bool, by: str) -> None:
     """Run one row through kilngate under a profiler."""
-    profile_row(row, uvloop=uvloop, sampled=sampled)
+    profile_row(row, revision=revision, uvloop=uvloop, by=by)
 
 
 if __name__ == "__main__":

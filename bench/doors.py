@@ -65,7 +65,10 @@ def run_load(ground: Ground, door: Door, *arguments: str) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        raise Unavailable(f"the load ended with {done.returncode}: {done.stderr.strip()[-200:]}") from None
+        said = f"; the door ended: {door.child.said()}" if door.child and not door.child.is_alive else ""
+        raise Unavailable(f"the load ended with {done.returncode}: {done.stderr.strip()[-200:]}{said}") from None
+    if door.child and not door.child.is_alive:
+        raise Unavailable(f"the door ended: {door.child.said()}")
     if result["failed"]:
         raise Unavailable(f"{result['failed']} calls failed: {result['complaint']}")
     return result

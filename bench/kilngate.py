@@ -1,13 +1,17 @@
 """kilngate itself, of this tree or of another one, with everything on: client certificates, limits, metrics, audit."""
 
+import io
+import shutil
+import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 from bench.certificates import CLIENT_URI
 from bench.child import Child
 from bench.doors import Door
 from bench.ground import ROOT, Ground, free_port, wait_for_door
-from bench.packages import run
+from bench.packages import Unavailable, run
 
 # Limits are enforced, and set out of the way. The rest is as an operator would leave it.
 SETTINGS = """
@@ -72,6 +76,24 @@ def open_kilngate(ground: Ground, *, tree: Path = ROOT, uvloop: bool = False, na
     wait_for_door(child, port)
     return Door(name=name or ("kilngate uvloop" if uvloop else "kilngate"), version=version_of(tree), to=str(port),
                 tls=True, child=child, alpn=False)
+
+
+def find_tree(ground: Ground, revision: str) -> Path:
+    """Return a directory with the source of a revision; the working copy's git is only read.
+
+    Raises:
+        Unavailable: neither a directory nor a commit.
+    """
+    if (Path(revision) / "proxy").is_dir():
+        return Path(revision).resolve()
+    git = shutil.which("git") or "git"
+    done = subprocess.run([git, "-C", str(ROOT), "archive", revision, "proxy"], capture_output=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"{revision}: {done.stderr.decode(errors='replace').strip()}")
+    tree = ground.directory / f"tree-{revision.replace('/', '-')}"
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(tree, filter="data")
+    return tree
 
 
 def version_of(tree: Path) -> str:

@@ -1,16 +1,10 @@
 """Two revisions of kilngate against each other on the rows that matter: for the message of a commit."""
 
-import io
-import shutil
-import subprocess
-import tarfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench.doors import Door
-from bench.ground import ROOT, Ground, lay_ground
-from bench.kilngate import open_kilngate
-from bench.packages import Unavailable
+from bench.ground import lay_ground
+from bench.kilngate import find_tree, open_kilngate
 from bench.report import number, table
 from bench.rounds import Results, run_rounds
 from bench.rows import ROWS, Length, measure
@@ -41,24 +35,6 @@ def run_pairs(revisions: Sequence[str], *, rows: Sequence[str], rounds: int, uvl
             door.close()
         ground.clear()
     return _render(results, revisions, rows)
-
-
-def find_tree(ground: Ground, revision: str) -> Path:
-    """Return a directory with the source of a revision; the working copy's git is only read.
-
-    Raises:
-        Unavailable: neither a directory nor a commit.
-    """
-    if (Path(revision) / "proxy").is_dir():
-        return Path(revision).resolve()
-    git = shutil.which("git") or "git"
-    done = subprocess.run([git, "-C", str(ROOT), "archive", revision, "proxy"], capture_output=True, check=False)
-    if done.returncode:
-        raise Unavailable(f"{revision}: {done.stderr.decode(errors='replace').strip()}")
-    tree = ground.directory / f"tree-{revision.replace('/', '-')}"
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(tree, filter="data")
-    return tree
 
 
 def _render(results: Results, doors: Sequence[str], rows: Sequence[str]) -> str:

@@ -45,8 +45,10 @@ MORE_IS_BETTER = frozenset({"calls/s", "MB/s"})
 ROWS = {row.name: row for row in (
     Row("1x32", "calls, 1 connection x 32 streams", "--seconds {seconds} --streams 32 calls", CALLS),
     Row("32x1", "calls, 32 connections", "--seconds {seconds} --connections 32 calls", CALLS),
-    Row("1x32-trace", "same, fresh traceparent", "--seconds {seconds} --streams 32 --fresh-trace calls", CALLS),
-    Row("32x1-trace", "same, fresh traceparent", "--seconds {seconds} --connections 32 --fresh-trace calls", CALLS),
+    Row("1x32-trace", "1 connection x 32, each call with a new traceparent",
+        "--seconds {seconds} --streams 32 --fresh-trace calls", CALLS),
+    Row("32x1-trace", "32 connections, each call with a new traceparent",
+        "--seconds {seconds} --connections 32 --fresh-trace calls", CALLS),
     Row("1x1", "calls, one at a time", "--seconds {seconds} calls", CALLS),
     Row("paced", "500 calls/s", "--seconds {seconds} --fresh-trace paced", LATENCY),
     Row("up", "upload, 1 stream", "--octets {octets} up", BULK),
