@@ -2,11 +2,15 @@
 
 import json
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from proxy.cli.exits import CONFIG
 from proxy.cli.options import config_option, output_option
+
+if TYPE_CHECKING:
+    from proxy.edge.files import Bundle
 
 EPILOG = """\b
 Examples:
@@ -29,12 +33,11 @@ def command(file: str | None, config: str, output: str) -> None:
     All mistakes are told at once, each with its place: FILE:LINE:COLUMN: KEY: WHAT.
     Warnings are things that are allowed but perhaps not meant.
     """
-    from proxy.edge.files import read_bundle
     from proxy.settings.errors import SettingsErrors, dotted
 
     file = file or config
     try:
-        bundle = read_bundle(file, now_wall_ns=time.time_ns())
+        bundle = _checked(file)
     except SettingsErrors as errors:
         if output == "text":
             raise
@@ -51,3 +54,21 @@ def command(file: str | None, config: str, output: str) -> None:
         click.echo(f"{file}: warning: {warning}", err=True)
     settings = bundle.settings
     click.echo(f"{file}: good; listens on {settings.listen.address}, builds by {settings.upstream.url}")
+
+
+def _checked(file: str) -> "Bundle":
+    """Read the files and build all that serving would build of them, then throw it away.
+
+    Raises:
+        SettingsErrors: what is wrong, in the settings or in a file that they name.
+    """
+    from proxy.edge.files import read_bundle
+    from proxy.edge.generation import build
+    from proxy.settings.errors import START, Mistake, SettingsErrors
+
+    bundle = read_bundle(file, now_wall_ns=time.time_ns())
+    try:
+        build(bundle, earlier=None, wall_ns=time.time_ns)
+    except ValueError as error:
+        raise SettingsErrors(file, [Mistake(START, (), str(error))]) from None
+    return bundle

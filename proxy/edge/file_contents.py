@@ -7,6 +7,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from proxy.identity.chain import read_lists
 from proxy.identity.tokens.keys import KeyPolicy, KeysUnusable, read_key_set
 from proxy.settings.references import Kind
 from proxy.units import SECOND_NS, said
@@ -91,17 +92,19 @@ def _age_warnings(certificates: list[x509.Certificate], now_wall_ns: int) -> lis
 
 
 def _list_warnings(octets: bytes, now_wall_ns: int) -> list[str]:
-    next_update = _revocation_list(octets).next_update_utc
-    if next_update is None:
-        return ["does not say when its next issue is due: it is never out of date"]
-    late_ns = now_wall_ns - _wall_ns(next_update)
-    return [f"is out of date: its next issue was due {said(late_ns)} ago"] if late_ns > 0 else []
+    warnings = []
+    for each in _revocation_lists(octets):
+        due = each.next_update_utc
+        late_ns = now_wall_ns - _wall_ns(due) if due else 0
+        if late_ns > 0:
+            name = each.issuer.rfc4514_string()
+            warnings.append(f"({name}) is out of date: its next issue was due {said(late_ns)} ago")
+    return warnings
 
 
-def _revocation_list(octets: bytes) -> x509.CertificateRevocationList:
-    is_pem = b"-----BEGIN" in octets
+def _revocation_lists(octets: bytes) -> list[x509.CertificateRevocationList]:
     try:
-        return x509.load_pem_x509_crl(octets) if is_pem else x509.load_der_x509_crl(octets)
+        return read_lists(octets)
     except ValueError:
         raise Unfit("holds no revocation list") from None
 

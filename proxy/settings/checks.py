@@ -22,7 +22,7 @@ def check(tree: Tree) -> list[Mistake]:
     """Return what is wrong between the blocks of a file; nothing if it has no blocks."""
     if not isinstance(tree.root, dict):
         return []
-    found = chain(_unknown_tenants(tree.root), _unbound_tenants(tree.root), _same_names(tree.root), _ports(tree.root))
+    found = chain(_unknown_tenants(tree.root), _same_names(tree.root), _ports(tree.root))
     return [Mistake(tree.value_mark(path), path, what) for path, what in found]
 
 
@@ -37,15 +37,6 @@ def _unknown_tenants(root: object) -> Iterator[tuple[Path, str]]:
             close = difflib.get_close_matches(tenant, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "add it to the block 'tenants'"
             yield path, f"unknown tenant (got {tenant!r}); {hint}"
-
-
-def _unbound_tenants(root: object) -> Iterator[tuple[Path, str]]:
-    """A certificate authority bound to tenants must not name another one by a rule."""
-    for path, bound in _each(root, "auth", EACH, "tenants"):
-        for rule, tenant in _each(inside(inside(root, "auth"), path[1]), "rules", EACH, "tenant"):
-            if isinstance(bound, list) and isinstance(tenant, str) and tenant not in bound:
-                what = f"the method is bound to other tenants (got {tenant!r}); expected one of its 'tenants'"
-                yield (*path[:2], *rule), what
 
 
 def _same_names(root: object) -> Iterator[tuple[Path, str]]:

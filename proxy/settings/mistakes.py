@@ -39,7 +39,14 @@ def mistakes(tree: Tree, outline: Outline, errors: Iterable[Details]) -> list[Mi
 
     `errors` are those of `ValidationError.errors()`, found when reading `tree.root`.
     """
-    return [_one(tree, outline, _path(tree.root, details), details) for details in errors]
+    found = [(_path(tree.root, details), details) for details in errors]
+    parents = {path[:depth] for path, _ in found for depth in range(len(path))}
+    return [
+        _one(tree, outline, path, details)
+        for path, details in found
+        # a list is short of the items that are wrong, which are told already
+        if not (details["type"] == "too_short" and path in parents)
+    ]
 
 
 def _path(root: object, details: Details) -> Path:
@@ -113,6 +120,10 @@ SENTENCES: Mapping[str, Callable[[Details, str], str]] = {
     "enum": _unknown_word,
     "union_tag_invalid": _unknown_type,
     "union_tag_not_found": lambda _details, _got: "the key 'type' is missing; it says what the rest means",
+    "too_short": lambda details, _got: f"too few values; expected at least {details['ctx']['min_length']}",
+    "string_too_short": lambda details, got: (
+        f"too short{got}; expected at least {details['ctx']['min_length']} characters"
+    ),
     "string_pattern_mismatch": lambda details, got: (
         f"not in the right form{got}; expected the pattern {details['ctx']['pattern']}"
     ),

@@ -31,6 +31,7 @@ tls:
   key_file: server.key
 tenants: {payments: }
 auth:
+  - {type: mtls, ca_file: server.pem, crl_file: farm.crl, rules: [{match: {uri: "*"}, tenant: payments}]}
   - type: jwt
     preset: generic
     issuer: https://id.test
@@ -53,6 +54,11 @@ def private_key(key: ec.EllipticCurvePrivateKey = KEY, passphrase: bytes = b"") 
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
+def revocations(due: datetime = NOW + DAY) -> bytes:
+    builder = x509.CertificateRevocationListBuilder(NAME, NOW - 9 * DAY, due)
+    return builder.sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
 def key_set() -> bytes:
     jwk = ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
     return json.dumps({"keys": [{**jwk, "kid": "1", "alg": "ES256", "use": "sig"}]}).encode()
@@ -64,6 +70,7 @@ def home(tmp_path: Path) -> Path:
     (tmp_path / "server.pem").write_bytes(certificate())
     (tmp_path / "server.key").write_bytes(private_key())
     (tmp_path / "server.key").chmod(0o600)
+    (tmp_path / "farm.crl").write_bytes(revocations())
     (tmp_path / "keys.json").write_bytes(key_set())
     return tmp_path
 
@@ -84,18 +91,20 @@ def test_the_settings_and_what_they_name_are_read_once(home: Path) -> None:
     assert bundle.settings.tenants.keys() == {"payments"}
     assert len(bundle.digest) == 64
     assert bundle.files[bundle.settings.tls.certificate_file] == (home / "server.pem").read_bytes()
-    assert {Path(name).name for name in bundle.files} == {"server.pem", "server.key", "keys.json"}
+    assert {Path(name).name for name in bundle.files} == {"server.pem", "server.key", "farm.crl", "keys.json"}
     assert bundle.warnings == ()
 
 
 def test_every_file_that_is_missing_is_told_at_its_key(home: Path) -> None:
-    for name in ("server.pem", "server.key", "keys.json"):
+    for name in ("server.pem", "server.key", "farm.crl", "keys.json"):
         (home / name).unlink()
 
     assert told(home) == [
         "kilngate.yaml:3:21: tls.certificate_file: cannot read server.pem: No such file or directory",
         "kilngate.yaml:4:13: tls.key_file: cannot read server.key: No such file or directory",
-        "kilngate.yaml:12:13: auth.0.jwks.file: cannot read keys.json: No such file or directory",
+        "kilngate.yaml:7:27: auth.0.ca_file: cannot read server.pem: No such file or directory",
+        "kilngate.yaml:7:49: auth.0.crl_file: cannot read farm.crl: No such file or directory",
+        "kilngate.yaml:13:13: auth.1.jwks.file: cannot read keys.json: No such file or directory",
     ]
 
 
@@ -110,7 +119,7 @@ def test_a_directory_is_no_file(home: Path) -> None:
     (home / "server.pem").unlink()
     (home / "server.pem").mkdir()
 
-    assert told(home) == ["kilngate.yaml:3:21: tls.certificate_file: cannot read server.pem: Is a directory"]
+    assert told(home)[0] == "kilngate.yaml:3:21: tls.certificate_file: cannot read server.pem: Is a directory"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +140,8 @@ def test_a_directory_is_no_file(home: Path) -> None:
             private_key(ec.generate_private_key(ec.SECP256R1())),
             "is not the key of the certificate beside it",
         ),
+        ("farm.crl", b"hello", "holds no revocation list"),
+        ("farm.crl", certificate(), "holds no revocation list"),
         ("keys.json", b"{}", "is no key set"),
         ("keys.json", b"\xff", "is no key set"),
         ("keys.json", b" " * ((16 << 20) + 1), "is larger than 16 MiB"),
@@ -140,8 +151,7 @@ def test_a_directory_is_no_file(home: Path) -> None:
 def test_a_file_that_holds_something_else_is_told(home: Path, name: str, octets: bytes, what: str) -> None:
     (home / name).write_bytes(octets)
 
-    [line] = told(home)
-    assert f"{name} {what}" in line
+    assert all(f"{name} {what}" in line for line in told(home))
 
 
 def test_the_settings_file_itself_may_be_missing(tmp_path: Path) -> None:
@@ -178,14 +188,26 @@ def test_a_key_that_a_group_may_read_is_none(home: Path) -> None:
 def test_a_certificate_out_of_its_time_is_a_warning(home: Path, start: datetime, end: datetime, what: str) -> None:
     (home / "server.pem").write_bytes(certificate(start=start, end=end))
 
+    warnings = read(home).warnings
+
+    assert warnings
+    assert all(warning.endswith(what) for warning in warnings)
+
+
+@pytest.mark.parametrize("is_der", [False, True])
+def test_a_revocation_list_that_is_overdue_is_a_warning(home: Path, is_der: bool) -> None:
+    pem = revocations(due=NOW - 2 * DAY)
+    der = x509.load_pem_x509_crl(pem).public_bytes(Encoding.DER)
+    (home / "farm.crl").write_bytes(der if is_der else pem)
+
     [warning] = read(home).warnings
-    assert warning.endswith(what)
+    assert warning.endswith("farm.crl (CN=farm) is out of date: its next issue was due 2 days ago")
 
 
 def test_the_audit_log_needs_a_directory(home: Path) -> None:
     (home / "kilngate.yaml").write_text(SETTINGS.replace("audit.log", "logs/audit.log"))
 
-    assert told(home) == ["kilngate.yaml:15:9: audit.file: the directory logs does not exist"]
+    assert told(home) == ["kilngate.yaml:16:9: audit.file: the directory logs does not exist"]
 
 
 def test_the_digest_is_of_the_settings_file_alone(home: Path) -> None:

@@ -51,18 +51,6 @@ def test_a_method_may_be_bound_only_to_tenants_that_exist() -> None:
     ]
 
 
-def test_a_rule_may_not_leave_the_tenants_that_its_method_is_bound_to() -> None:
-    text = (
-        "tenants: {a: , b: }\nauth:\n"
-        "  - {type: mtls, name: x, tenants: [a], rules: [{tenant: a}, {tenant: b}]}\n"
-        "  - {type: mtls, rules: [{tenant: b}]}\n"
-    )
-
-    assert told(text) == [
-        (3, "auth.0.rules.1.tenant", "the method is bound to other tenants (got 'b'); expected one of its 'tenants'")
-    ]
-
-
 def test_two_methods_may_not_have_one_name() -> None:
     text = "auth:\n  - {type: mtls}\n  - {type: mtls}\n  - {type: mtls, name: a}\n  - {type: mtls, name: a}\n"
 
