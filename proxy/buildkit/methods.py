@@ -114,6 +114,10 @@ _BRIDGE_UNARY = (
     "Warn",
 )
 
+# A client's own spans. They carry what its environment put into `tracestate`, and reach other tenants' traces:
+# so they are thanked for and dropped. Nothing of a build depends on them.
+EXPORT = Method(TRACE, "Export", Kind.UNARY, Role.BUILDER, Treatment.ANSWER)
+
 _CONTENT = {
     "Info": Kind.UNARY,
     "Status": Kind.UNARY,
@@ -138,7 +142,7 @@ def _rows() -> Iterator[Method]:
         yield Method(BRIDGE, name, Kind.UNARY, Role.BUILDER)
     for name, kind in _CONTENT.items():
         yield Method(CONTENT, name, kind, Role.ADMIN)
-    yield Method(TRACE, "Export", Kind.UNARY, Role.BUILDER)
+    yield EXPORT
     for name, kind in _HEALTH.items():
         yield Method(HEALTH, name, kind, Role.VIEWER, Treatment.ANSWER)
 

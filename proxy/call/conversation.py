@@ -20,9 +20,9 @@ from proxy.buildkit.methods import (
 )
 from proxy.buildkit.solve import read_solve
 from proxy.buildkit.status import read_status_request
+from proxy.call.answers import answer
 from proxy.call.builds import WAIT_FOR_BUILD_NS, Build
 from proxy.call.heads import Heads, ReadHead
-from proxy.call.health import answer_health
 from proxy.call.identifying import Identifying
 from proxy.call.machine import Call, State
 from proxy.call.world import World
@@ -205,7 +205,7 @@ class Conversation:
         world.limits.admit_call(tenant, now_ns=now_ns)
         call.holds(world.limits.open_stream(tenant).give_back)
         if call.method.treatment is Treatment.ANSWER:
-            call.answer = answer_health(call.method, is_serving=world.is_upstream_healthy())
+            call.answer = answer(call.method, is_serving=world.is_upstream_healthy())
         elif call.method is SESSION:
             call.holds(world.sessions.open(head.name, tenant))
         elif call.method.service == BRIDGE:
