@@ -1,0 +1,81 @@
+"""The samples in config/ are settings that work, and editors agree."""
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from proxy.cli import main
+
+CONFIG = Path(__file__).parents[2] / "config"
+SCHEMA = CONFIG / "kilngate.schema.json"
+SAMPLES = sorted(CONFIG.glob("*.yaml"))
+KEY = ec.generate_private_key(ec.SECP256R1())
+NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sample")])
+
+
+def certificate() -> bytes:
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(NAME, NAME, KEY.public_key(), 7, now, now + timedelta(days=90))
+    signed = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return signed.sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def revocations() -> bytes:
+    now = datetime.now(UTC)
+    builder = x509.CertificateRevocationListBuilder(NAME, now, now + timedelta(days=1))
+    return builder.sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def contents(name: str) -> bytes:
+    """Return what a file of this name should hold."""
+    if name.endswith(".key"):
+        return KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    if name.endswith("crl.pem"):
+        return revocations()
+    return b"token" if name.endswith("token") else certificate()
+
+
+def installed(sample: Path, home: Path) -> Path:
+    """Copy a sample to `home`, with every file that it names."""
+    text = sample.read_text()
+    for name in re.findall(r"(?m)^[^#\n]*_file: ([^ \n]+)", text):
+        text = text.replace(name, name.lstrip("/"))
+        file = home / name.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(contents(name))
+        file.chmod(0o600)
+    settings = home / sample.name
+    settings.write_text(text)
+    return settings
+
+
+def test_there_are_samples_for_each_way_in() -> None:
+    assert [sample.stem for sample in SAMPLES] == ["github-actions", "kubernetes", "small-team"]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_a_sample_passes_check_config(sample: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["check-config", "-o", "json", str(installed(sample, tmp_path))])
+
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["errors"]) == (0, [])
+    assert all("admin.address" in warning for warning in told["warnings"])
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_a_sample_fits_the_schema_that_its_first_line_names(sample: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(SCHEMA), str(sample)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert sample.read_text().splitlines()[0] == "# yaml-language-server: $schema=kilngate.schema.json"
+    assert done.returncode == 0, done.stdout
