@@ -39,7 +39,7 @@ auth:
     name: people
     ca_file: {ca}
     rules:
-      - match: {{uri: "spiffe://kilngate.demo/payments/*"}}
+      - match: {{uri: "spiffe://kilngate.demo/tenant/payments/*"}}
         tenant: payments
   - type: jwt
     name: ci
