@@ -24,10 +24,10 @@ scrape_configs: [{{job_name: kilngate, static_configs: [{{targets: ["127.0.0.1:{
 """
 
 
-@pytest.fixture(scope="module")
-def programs() -> Path:
+def program(name: str) -> Path:
+    """Return a program of the Debian package of the same name."""
     try:
-        return Packages("trixie", CACHE).root_of("prometheus") / "usr/bin"
+        return Packages("trixie", CACHE).root_of(name) / "usr/bin" / name
     except Missing as missing:
         absent(missing)
 
@@ -35,12 +35,12 @@ def programs() -> Path:
 class Prometheus:
     """One that runs, and is asked by its HTTP API."""
 
-    def __init__(self, programs: Path, directory: Path, scraped_port: int) -> None:
+    def __init__(self, directory: Path, scraped_port: int) -> None:
         settings = directory / "prometheus.yml"
         settings.write_text(SCRAPE.format(port=scraped_port))
         self._url = f"http://127.0.0.1:{free_port()}"
         command = [
-            str(programs / "prometheus"), f"--config.file={settings}", f"--storage.tsdb.path={directory}/data",
+            str(program("prometheus")), f"--config.file={settings}", f"--storage.tsdb.path={directory}/data",
             f"--web.listen-address={self._url.removeprefix('http://')}",
         ]  # fmt: skip
         self.child = Child(command, directory / "prometheus.log")
@@ -58,8 +58,8 @@ class Prometheus:
 
 
 @pytest.fixture
-def prometheus(programs: Path, door: Door, tmp_path: Path) -> Iterator[Prometheus]:
-    running = Prometheus(programs, tmp_path, door.admin_port)
+def prometheus(door: Door, tmp_path: Path) -> Iterator[Prometheus]:
+    running = Prometheus(tmp_path, door.admin_port)
     yield running
     running.child.stop()
 
@@ -78,9 +78,9 @@ def test_builds_are_there_by_tenant(
     assert float(sample["value"][1]) == wanted
 
 
-def test_promtool_finds_no_fault_with_the_metrics(programs: Path, door: Door) -> None:
+def test_promtool_finds_no_fault_with_the_metrics(door: Door) -> None:
     done = subprocess.run(
-        [programs / "promtool", "check", "metrics"],
+        [program("promtool"), "check", "metrics"],
         input=door.ask("/metrics"),
         capture_output=True,
         text=True,
