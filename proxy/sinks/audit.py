@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from proxy.events import AuditFailed, AuditSealed, Event
 from proxy.sinks.audit_file import AuditFile
@@ -64,14 +65,20 @@ class AuditSink:
         """Whether calls may go on: the log can be written, or need not be."""
         return not (self._is_denying and self.fault)
 
+    def configure(self, path: Path, *, is_sync: bool, is_denying: bool) -> None:
+        """Take other settings; the chain goes on in another file from the next reload's record on."""
+        self._file.path = path
+        self._is_sync, self._is_denying = is_sync, is_denying
+
     def open(self) -> None:
         """Open the file and go on with its chain; before the first event.
 
         Raises:
-            OSError: it cannot be opened or written, or another process writes it.
+            OSError: it cannot be opened or written, or another process writes it. It is
+                tried again at each `flush`.
         """
-        self._writer.open(wall_ns=self._wall_ns())
-        if not self._writer.retry():
+        self.flush()
+        if self._writer.fault:
             raise OSError(self._writer.fault)
         self._seal()
 
@@ -90,18 +97,23 @@ class AuditSink:
     def flush(self) -> None:
         """Write what waits; waits for the disk. Failure shows in `fault`."""
         with self._turn:
-            if self._writer.retry():
+            wall_ns = self._wall_ns()
+            if self._writer.retry(wall_ns=wall_ns):
                 batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-                self._writer.write(batch, wall_ns=self._wall_ns(), lost=self._lost)
+                self._writer.write(batch, wall_ns=wall_ns, lost=self._lost)
+
+    async def tick(self) -> None:
+        """Write what waits, in a thread; say the head each hour. Wanted each second."""
+        await asyncio.to_thread(self.flush)
+        self._tell()
+        if self._wall_ns() >= self._seal_at_ns:
+            self._seal()
 
     async def run(self) -> None:
-        """Write each second, and say the head each hour, until cancelled."""
+        """Tick each second until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            await asyncio.to_thread(self.flush)
-            self._tell()
-            if self._wall_ns() >= self._seal_at_ns:
-                self._seal()
+            await self.tick()
 
     def close(self) -> None:
         """Write what waits, say the head, and close the file."""

@@ -21,7 +21,10 @@ KEY_NAMES = ("tenant", "subject", "peer", "method", "reason")
 
 
 class AuditWriter:
-    """Writes batches of events. `fault` says why the last one is not on the disk yet; empty if it is."""
+    """Writes batches of events; goes on with the chain that the file holds.
+
+    `fault` says why the last batch is not on the disk yet; empty if it is.
+    """
 
     def __init__(self, file: AuditFile) -> None:
         self.fault = ""
@@ -30,6 +33,7 @@ class AuditWriter:
         self._records = AuditRecords()
         self._gate = FloodGate(each=REFUSALS_EACH, in_all=REFUSALS_IN_ALL, window_ns=60 * SECOND_NS)
         self._unwritten: list[bytes] = []
+        self._is_begun = False
         self._is_moved = False
         self._failures = 0
         self._lost_told = 0
@@ -38,37 +42,22 @@ class AuditWriter:
         """Say whether `write` would do anything with `event`; safe to ask from any thread."""
         return self._records.keeps(event)
 
-    def open(self, *, wall_ns: int) -> None:
-        """Open the file and go on with the chain that it holds.
-
-        Raises:
-            OSError: it cannot be opened, or another process writes it.
-        """
-        tail = self._file.open()
-        self.chain = Chain(tail.seq, tail.head)
-        opened: Body = {"event": "log-opened"}
-        if tail.is_torn:
-            opened["torn"] = True
-        self._unwritten = [b"\n"] if tail.is_open else []
-        self._add(wall_ns, opened)
-
-    def retry(self) -> bool:
-        """Write what is left of earlier batches; say whether nothing is left."""
-        if self._unwritten:
-            try:
-                if self._is_moved:
-                    self._reopen()
+    def retry(self, *, wall_ns: int) -> bool:
+        """Open the file if that is still to be done, write what earlier batches left; say whether nothing is left."""
+        try:
+            self._open(wall_ns)
+            if self._unwritten:
                 self._file.append(b"".join(self._unwritten))
-            except OSError as failure:
-                self.fault = f"{self._file.path}: {failure.strerror or failure}"
-                self._failures += 1
-                return False
+        except OSError as failure:
+            self.fault = f"{self._file.path}: {failure.strerror or failure}"
+            self._failures += 1
+            return False
         self._unwritten, self.fault = [], ""
         return True
 
     def write(self, batch: Iterable[tuple[int, Event]], *, wall_ns: int, lost: int) -> None:
         """Write records of `batch`, pairs of wall time and event; `lost` counts events that never got here."""
-        if not self.retry():
+        if not self.retry(wall_ns=wall_ns):
             return
         if self._failures or lost > self._lost_told:
             gap: Body = {"event": "log-recovered", "failures": self._failures, "lost": lost - self._lost_told}
@@ -77,12 +66,12 @@ class AuditWriter:
         for at_ns, event in batch:
             self._take(at_ns, event)
         self._tell_held(self._gate.ended(wall_ns), wall_ns)
-        self.retry()
+        self.retry(wall_ns=wall_ns)
 
     def finish(self, *, wall_ns: int) -> None:
         """Write what the gate still holds."""
         self._tell_held(self._gate.close(), wall_ns)
-        self.retry()
+        self.retry(wall_ns=wall_ns)
 
     def _take(self, at_ns: int, event: Event) -> None:
         self._is_moved = self._is_moved or isinstance(event, SettingsLoaded | ReloadFailed)
@@ -111,11 +100,20 @@ class AuditWriter:
     def _add(self, wall_ns: int, body: Body) -> None:
         self._unwritten.append(self.chain.link({"ts": stamp(wall_ns), **body}))
 
-    def _reopen(self) -> None:
-        # The chain goes on in the new file: its first record carries the hash of the old file's last.
-        if self._file.is_moved():
+    def _open(self, wall_ns: int) -> None:
+        if not self._is_begun:
+            self._begin(wall_ns)
+        elif self._is_moved and self._file.is_moved():
+            # The chain goes on in the new file: its first record carries the hash of the old file's last.
             self._file.open()
         self._is_moved = False
+
+    def _begin(self, wall_ns: int) -> None:
+        tail = self._file.open()
+        self.chain, self._is_begun = Chain(tail.seq, tail.head), True
+        if tail.is_open:
+            self._unwritten.append(b"\n")
+        self._add(wall_ns, {"event": "log-opened", "torn": True} if tail.is_torn else {"event": "log-opened"})
 
 
 def _key(event: CallRefused) -> tuple[str, ...]:

@@ -54,10 +54,14 @@ class LogSink:
         self._outlet = outlet
         self._now_ns = now_ns
         self._wall_ns = wall_ns
-        self._write = json_line if form == "json" else text_line
-        self._level = level
+        self.configure(form=form, level=level)
         self._gate = FloodGate(each=EACH, in_all=IN_ALL, window_ns=60 * SECOND_NS)
         self._lost_told = 0
+
+    def configure(self, *, form: Format, level: Level) -> None:
+        """Write in another form, or more or less."""
+        self._write = json_line if form == "json" else text_line
+        self._level = level
 
     def __call__(self, event: Event) -> None:
         """Log `event`."""

@@ -28,6 +28,10 @@ class EventStream:
         """Hand events to `sink` too, from the next one on."""
         self._sinks = (*self._sinks, sink)
 
+    def remove(self, sink: Sink) -> None:
+        """Hand no more events to `sink`."""
+        self._sinks = tuple(one for one in self._sinks if one is not sink)
+
     def emit(self, event: Event) -> None:
         """Say that `event` happened."""
         for sink in self._sinks:
