@@ -22,6 +22,7 @@ from proxy.units import SECOND_NS
 
 TIMEOUT_SECONDS = 5.0
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?([0-9]{1,9})(?![0-9])", re.ASCII | re.IGNORECASE)
+_TOKEN = re.compile(rb"[\x21-\x7e]+")
 _NEVER_KEEP = re.compile(r"(?:^|[,\s])no-(?:store|cache)(?:$|[,\s=])", re.ASCII | re.IGNORECASE)
 
 
@@ -120,7 +121,7 @@ def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
 def _authorization(token_file: str | None) -> dict[str, str]:
     if token_file is None:
         return {}
-    token = Path(token_file).read_text("ascii").strip()
-    if not token.isprintable() or " " in token:
-        raise ValueError(f"{token_file}: not one token")
-    return {"authorization": f"Bearer {token}"}
+    token = Path(token_file).read_bytes().strip()
+    if not _TOKEN.fullmatch(token):
+        raise ValueError(f"{token_file} does not hold one token")
+    return {"authorization": f"Bearer {token.decode('ascii')}"}

@@ -57,7 +57,7 @@ class Issuer:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
         # Hung answers are cut at once when the test ends.
-        self._runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
