@@ -1,0 +1,1 @@
+"""What developers of kilngate run; nothing here is installed."""
