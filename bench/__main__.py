@@ -1,12 +1,13 @@
-"""`python -m bench`: everything. `relay --vs A B`: two revisions. `profile ROW`: where the time goes."""
+"""`python -m bench`: everything. `relay` and `builds --vs A B`: two revisions. `profile ROW`: where the time goes."""
 
 import os
 import sys
 
 import click
 
+from bench import buildx
 from bench.packages import Unavailable
-from bench.pairs import MAIN_ROWS, run_pairs
+from bench.pairs import MAIN_ROWS, run_build_pairs, run_pairs
 from bench.profiling import BY, profile_row
 from bench.rows import ROWS
 from bench.whole import FULL, QUICK, run_whole
@@ -32,6 +33,16 @@ def main(context: click.Context, *, quick: bool) -> None:
 def relay(revisions: tuple[str, str], rows: tuple[str, ...], rounds: int, *, uvloop: bool) -> None:
     """Measure two revisions of kilngate in paired rounds."""
     click.echo(run_pairs(revisions, rows=rows, rounds=rounds, uvloop=uvloop))
+
+
+@main.command()
+@click.option("--vs", "revisions", nargs=2, required=True, help="Two commits, or directories with a source tree.")
+@click.option("--row", "rows", multiple=True, type=click.Choice(buildx.ROWS), default=buildx.ROWS, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--uvloop", is_flag=True, help="With uvloop; without it even where it is installed otherwise.")
+def builds(revisions: tuple[str, str], rows: tuple[str, ...], rounds: int, *, uvloop: bool) -> None:
+    """Measure two revisions of kilngate with real builds, in paired rounds."""
+    click.echo(run_build_pairs(revisions, rows=rows, rounds=rounds, uvloop=uvloop))
 
 
 @main.command()

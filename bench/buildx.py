@@ -1,6 +1,7 @@
 """Real builds: stock `docker buildx` through each door into a real BuildKit; the wall time is what a user feels."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -180,4 +181,5 @@ def _tidy(row: str, farm: Farm) -> None:
 
 
 def _builder(door: Door) -> str:
-    return door.name.replace(" ", "-")
+    """A name that buildx takes, whatever the door is called."""
+    return re.sub(r"[^a-z0-9]+", "-", f"door {door.name}".lower())

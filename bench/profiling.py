@@ -19,7 +19,7 @@ from bench.rows import ROWS, Length, measure
 BY = ("counts", "samples", "native")
 LENGTH = Length(seconds=5.0, octets=3 << 30)
 WATCH_S = 4
-LINES = 40
+LINES = 60
 
 
 def profile_row(row: str, *, revision: str, uvloop: bool, by: str) -> None:
