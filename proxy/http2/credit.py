@@ -72,7 +72,13 @@ class Window:
         self.gap += octets
 
     def shift(self, octets: int) -> None:
-        """Note a change of INITIAL_WINDOW_SIZE that was passed on to the sender (6.9.2)."""
+        """Note a change of INITIAL_WINDOW_SIZE that was passed on to the sender (6.9.2).
+
+        Raises:
+            ProtocolFault: FLOW_CONTROL_ERROR, the window would pass 2^31-1.
+        """
+        if self.takes + octets > MAX_WINDOW_OCTETS:
+            raise ProtocolFault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE lifts a window above 2^31-1")
         self.may += octets
 
     def grant(self) -> int:

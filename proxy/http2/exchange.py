@@ -22,7 +22,8 @@ from proxy.http2.hpack import Decoder, Encoder
 from proxy.http2.stream import Stream
 from proxy.reasons import Code, Reason
 
-MAX_STREAMS = 100
+# A bake of many targets holds four calls for each; Docker's own daemon allows 250.
+MAX_STREAMS = 250
 MAX_HEADER_LIST_OCTETS = 32_768
 # BuildKit's error trailers carry stack traces: 21 kB were seen for a RUN of 6 kB.
 MAX_ANSWER_LIST_OCTETS = 1 << 20

@@ -69,6 +69,7 @@ class FromCaller:
         whole = exchange.up
         out = exchange.to_daemon
         unpack = HEAD.unpack_from
+        largest = DEFAULT_MAX_FRAME_OCTETS
         at = run = passed = 0
         size = len(view)
         self.has_more = False
@@ -78,10 +79,10 @@ class FromCaller:
             high, low, kind, flags, number = unpack(view, at)
             length = high << 16 | low
             end = at + HEAD_OCTETS + length
-            if end > size and length <= DEFAULT_MAX_FRAME_OCTETS:
+            if end > size and length <= largest:
                 break
             # kind 0 is DATA; flag 8 is PADDED. Nothing here may be looked up twice.
-            if kind == 0 and length and not flags & 8 and self._block is None:
+            if kind == 0 and 0 < length <= largest and not flags & 8 and self._block is None:
                 stream = streams.get(number)
                 if stream is not None and stream.is_direct and whole.gap >= 0 and end <= size:
                     window = stream.up
@@ -100,6 +101,18 @@ class FromCaller:
                     continue
             if at > run:
                 out.append(view[run:at])
+            # kind 1 is HEADERS; of its flags only END_HEADERS (4) and perhaps END_STREAM (1): the usual call.
+            if (
+                kind == 1
+                and flags | 1 == 5
+                and length <= largest
+                and number & 1
+                and end <= size
+                and self._is_open(number)
+            ):
+                self._head(number, flags, bytes(view[at + HEAD_OCTETS : end]), now_ns)
+                at = run = end
+                continue
             run = at if self._frame(Head(length, kind, flags, number & STREAM_MASK), view, at, now_ns) else end
             at = end
         else:
@@ -110,6 +123,10 @@ class FromCaller:
         exchange.budgets.work_octets += passed
         exchange.budgets.check_overhead()
         return at
+
+    def _is_open(self, number: int) -> bool:
+        """Whether nothing is left to check of a usual HEADERS frame: no block is open, no bit is reserved."""
+        return self._block is None and self._has_settings and number <= STREAM_MASK
 
     def _frame(self, head: Head, view: memoryview, at: int, now_ns: int) -> bool:
         """Look at one frame; tell whether it passes to the daemon as it is."""

@@ -24,6 +24,8 @@ _CODES = {
     ErrorCode.INADEQUATE_SECURITY: Code.PERMISSION_DENIED,
 }
 _MAX_BLOCK_OCTETS = 1 << 20
+_REMEMBERED_CODES = 32
+_SHORT_TRAILERS = 5
 
 
 class FromDaemon:
@@ -33,6 +35,7 @@ class FromDaemon:
         self._exchange = exchange
         self._settings = settings
         self._block: tuple[int, int, bytearray] | None = None
+        self._codes: dict[tuple[tuple[bytes, bytes], ...], Code] = {}
         self.is_going = False
         self._by_kind: dict[int, Callable[[int, int, memoryview, int], bool]] = {
             frames.DATA: self._data,
@@ -57,16 +60,17 @@ class FromDaemon:
         whole = exchange.down
         out = exchange.to_caller
         unpack = HEAD.unpack_from
+        largest = DEFAULT_MAX_FRAME_OCTETS
         at = run = passed = 0
         size = len(view)
         while size - at >= HEAD_OCTETS:
             high, low, kind, flags, number = unpack(view, at)
             length = high << 16 | low
             end = at + HEAD_OCTETS + length
-            if end > size and length <= DEFAULT_MAX_FRAME_OCTETS:
+            if end > size and length <= largest:
                 break
             # kind 0 is DATA, flag 1 END_STREAM: a gRPC answer ends with a head, never with DATA.
-            if kind == 0 and not flags & 1 and end <= size:
+            if kind == 0 and length <= largest and not flags & 1 and end <= size:
                 stream = streams.get(number)
                 if stream is not None and not stream.observed:
                     whole.may -= length
@@ -77,6 +81,11 @@ class FromDaemon:
                     continue
             if at > run:
                 out.append(view[run:at])
+            # kind 1 is HEADERS; of its flags only END_HEADERS (4) and perhaps END_STREAM (1): the usual answer.
+            if kind == 1 and flags | 1 == 5 and length <= largest and end <= size and number and self._block is None:
+                self._head(number & STREAM_MASK, flags, bytes(view[at + HEAD_OCTETS : end]), now_ns)
+                at = run = end
+                continue
             run = at if self._frame(Head(length, kind, flags, number & STREAM_MASK), view, at, now_ns) else end
             at = end
         if at > run:
@@ -147,8 +156,17 @@ class FromDaemon:
         exchange.answered_since_ping = True
         stream.is_answered = True
         if is_last:
+            self._ended(stream, self._code(fields), now_ns)
+
+    def _code(self, fields: tuple[tuple[bytes, bytes], ...]) -> Code:
+        """Return the status that trailers carry; the same few come again and again."""
+        code = self._codes.get(fields)
+        if code is None:
             status = read_status(fields)
-            self._ended(stream, status[0] if status else Code.UNKNOWN, now_ns)
+            code = status[0] if status else Code.UNKNOWN
+            if len(self._codes) < _REMEMBERED_CODES and len(fields) <= _SHORT_TRAILERS:
+                self._codes[fields] = code
+        return code
 
     def _ended(self, stream: Stream, code: Code, now_ns: int) -> None:
         stream.daemon_ended = True

@@ -106,10 +106,10 @@ class Decoder:
             raise HpackError("header block much too long", ErrorCode.ENHANCE_YOUR_CALM)
         generation = self.generation
         try:
-            fields, all_indexed = self._read_fields(block, self._read_resizes(block))
+            fields, is_repeating = self._read_fields(block, self._read_resizes(block))
         except IndexError:
             raise HpackError("block cut short, or an index out of range") from None
-        if all_indexed and generation == self.generation:
+        if is_repeating and generation == self.generation:
             self._remember(block, fields)
         return fields
 
@@ -129,7 +129,8 @@ class Decoder:
             else:
                 field, at = self._read_indexed(block, at) if octet & INDEXED else self._read_literal(block, at)
                 room -= len(field[0]) + len(field[1]) + ENTRY_OVERHEAD_OCTETS
-                others += 1
+                # nghttp2 never indexes :path: such a literal comes again, letter for letter, in the next call.
+                others += field[0] not in REPEATING_NAMES or type(field) is NeverIndexed
             # What is too much is still decoded, for the table's sake, but no longer kept.
             if room >= 0:
                 fields.append(field)

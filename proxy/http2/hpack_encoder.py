@@ -116,8 +116,8 @@ class Encoder:
         first, mask = 0, 0x0F
         if name in SECRET_NAMES or type(field) is NeverIndexed:
             first = NEVER_INDEXED
-        # A field that would push out half the table costs more than it saves.
-        elif name in REPEATING_NAMES and 2 * entry_octets(field) <= self._limit_octets:
+        # A field that would push out half the table costs more than it saves; an empty one (grpc-message) says nothing.
+        elif (name in REPEATING_NAMES or not value) and 2 * entry_octets(field) <= self._limit_octets:
             first, mask = INDEXING, 0x3F
         index = self._name_index(name)
         _write_integer(block, index, mask, first)

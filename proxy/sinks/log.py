@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from proxy.events import Event, LoopLagged
 from proxy.sinks.flood import FloodGate, Held
 from proxy.sinks.stamp import SECOND_NS, stamp
-from proxy.sinks.wording import Level, Line, level_of, say
+from proxy.sinks.wording import WORDS, Level, Line, level_of, say
 
 TEXT_LIMIT = 300
 # The detail of a failed reload names every error of the file.
@@ -62,6 +62,11 @@ class LogSink:
         """Write in another form, or more or less."""
         self._write = json_line if form == "json" else text_line
         self._level = level
+
+    def takes(self, kind: type) -> bool:
+        """Say whether events of this kind can be important enough, or tell the time."""
+        level = WORDS[kind][0]
+        return kind is LoopLagged or not isinstance(level, Level) or level >= self._level
 
     def __call__(self, event: Event) -> None:
         """Log `event`."""

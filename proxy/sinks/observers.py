@@ -1,11 +1,12 @@
-"""All readers of the event stream, made from the settings."""
+"""Metrics, audit and log of a process, wired as its settings say."""
 
+import asyncio
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from proxy.events import Event, Warned
+from proxy.events import AuditFailed, Warned
 from proxy.settings.schema import Settings
 from proxy.sinks.audit import AuditSink
 from proxy.sinks.audit_file import AuditFile
@@ -15,12 +16,16 @@ from proxy.sinks.prometheus import PrometheusSink
 from proxy.sinks.stream import EventStream
 from proxy.sinks.wording import Level
 
+FLUSH_SECONDS = 1.0
+# Of a fault of our own: where it was raised, and the few steps that led there.
+FRAMES = 4
+
 
 class Observers:
-    """Metrics, log and audit of one process.
+    """All that a process tells about itself: `emit` events, `render` metrics.
 
-    Raises:
-        OSError: the audit log cannot be opened.
+    `version` is kilngate's, `openssl` that of the library which speaks TLS; `now_ns` and
+    `wall_ns` read the clocks. The log goes to the descriptor `log_to`.
     """
 
     def __init__(
@@ -31,62 +36,77 @@ class Observers:
         openssl: str,
         now_ns: Callable[[], int],
         wall_ns: Callable[[], int],
+        log_to: int | None = None,
     ) -> None:
-        self._stream = EventStream()
-        self.emit: Callable[[Event], None] = self._stream.emit
-        self._metrics = PrometheusSink(version=version, openssl=openssl)
-        self._outlet = Outlet(sys.stderr.fileno())
-        self._log = LogSink(
-            self._outlet,
-            now_ns=now_ns,
-            wall_ns=wall_ns,
-            form=settings.log.format,
-            level=Level[settings.log.level.upper()],
-        )
-        self._stream.add(self._metrics)
-        self._stream.add(self._log)
-        self._audit: AuditSink | None = None
-        if settings.audit.file is not None:
-            self._audit = AuditSink(
-                AuditFile(Path(settings.audit.file)),
-                emit=self.emit,
-                wall_ns=wall_ns,
-                is_sync=settings.audit.sync,
-                is_denying=settings.audit.on_failure == "refuse",
-            )
-            self._audit.open()
-            self._stream.add(self._audit)
+        """Begin as `settings` say.
 
-    def render(self) -> bytes:
-        """Return the metrics in Prometheus' text format."""
-        return self._metrics.render()
+        Raises:
+            OSError: the audit log cannot be opened or written, or another process writes it.
+        """
+        self._wall_ns = wall_ns
+        self._metrics = PrometheusSink(version=version, openssl=openssl)
+        self._outlet = Outlet(sys.__stderr__.fileno() if log_to is None and sys.__stderr__ else log_to or 2)
+        self._log = LogSink(self._outlet, now_ns=now_ns, wall_ns=wall_ns)
+        self._stream = EventStream((self._metrics, self._log))
+        self._audit: AuditSink | None = None
+        self.emit = self._stream.emit
+        self.render = self._metrics.render
+        self._configure_log(settings)
+        self._configure_audit(settings)
 
     def is_audited(self) -> bool:
-        """Whether calls may go on as far as the audit log is concerned."""
+        """Say whether calls may go on: the audit log can be written, or need not be."""
         return self._audit is None or self._audit.is_healthy
 
-    def report_bug(self, error: Exception) -> None:
-        """Say where our own code failed. The error's text may quote a caller, so only its type and place are told."""
-        frames = traceback.extract_tb(error.__traceback__)[-3:]
-        places = " < ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in reversed(frames))
-        self.emit(Warned(f"a bug of kilngate: {type(error).__name__} at {places}"))
-
-    def reopen(self) -> None:
-        """Open the audit log again, after its file was moved away by a log rotation."""
-        if self._audit is not None:
-            try:
-                self._audit.open()
-            except OSError as error:
-                self.emit(Warned(f"the audit log cannot be opened again: {error.strerror}"))
+    def reopen(self, settings: Settings) -> None:
+        """Take the settings of a new generation; an audit log that cannot be opened is tried again each second."""
+        self._configure_log(settings)
+        try:
+            self._configure_audit(settings)
+        except OSError as failure:
+            self.emit(AuditFailed(str(failure)))
 
     async def run(self) -> None:
-        """Write the audit log regularly until cancelled."""
-        if self._audit is not None:
-            await self._audit.run()
+        """Write the audit log each second until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            if self._audit is not None:
+                await self._audit.tick()
+
+    def report_bug(self, failure: Exception) -> None:
+        """Say where our own code failed; never what it held, for that may be a secret."""
+        steps = traceback.extract_tb(failure.__traceback__)[-FRAMES:]
+        where = " > ".join(f"{PurePath(step.filename).name}:{step.lineno} {step.name}" for step in steps)
+        self.emit(Warned(f"kilngate's own fault: {type(failure).__name__} at {where}"))
 
     def close(self) -> None:
-        """Write what is left."""
-        self._log.close()
+        """Write what waits, and close what is open."""
         if self._audit is not None:
             self._audit.close()
+        self._log.close()
         self._outlet.close()
+
+    def _configure_log(self, settings: Settings) -> None:
+        self._log.configure(form=settings.log.format, level=Level[settings.log.level.upper()])
+        self._stream.route_again()
+
+    def _configure_audit(self, settings: Settings) -> None:
+        wanted = settings.audit
+        if wanted.file is None:
+            self._stop_audit()
+            return
+        path, is_denying = Path(wanted.file), wanted.on_failure == "refuse"
+        if self._audit is not None:
+            self._audit.configure(path, is_sync=wanted.sync, is_denying=is_denying)
+            return
+        self._audit = AuditSink(
+            AuditFile(path), emit=self.emit, wall_ns=self._wall_ns, is_sync=wanted.sync, is_denying=is_denying
+        )
+        self._stream.add(self._audit)
+        self._audit.open()
+
+    def _stop_audit(self) -> None:
+        if self._audit is not None:
+            self._stream.remove(self._audit)
+            self._audit.close()
+            self._audit = None
