@@ -70,7 +70,9 @@ def _run(rows: Sequence[str], doors: Doors, measured: Callable[[str, str], Figur
     return results
 
 
-def _render(results: Results, doors: Sequence[str], rows: dict[str, tuple[str, ...]], title: Callable[[str], str]) -> str:
+def _render(
+    results: Results, doors: Sequence[str], rows: dict[str, tuple[str, ...]], title: Callable[[str], str]
+) -> str:
     first, *others = doors
     lines = []
     for row, figures in rows.items():
