@@ -124,9 +124,10 @@ class H2Client:
         raise Silence("closed instead of SETTINGS")
 
     def hear_end(self, patience_s: float = PATIENCE_S) -> Heard:
-        """Read until the other side closes the connection."""
+        """Read until the other side closes the connection, then close ours."""
         for one, payload in self._frames(time.monotonic() + patience_s):
             self._note(one, payload)
+        self.sock.close()
         return self.heard
 
     def hear_stream(self, stream: int) -> Heard:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from proxy.events import ConnectionFault
 from proxy.http2 import frames
+from proxy.http2.exchange import MAX_STREAMS
 from proxy.http2.frames import (
     ACK,
     CONTINUATION,
@@ -202,7 +203,7 @@ FLOODS = [
     Attack(
         "10.5 calls that are refused", b"".join(head(3 + 2 * n, b"/no/such", end_stream=True) for n in range(300)), CALM
     ),
-    Attack("10.5 streams above the limit", b"".join(head(3 + 2 * n) for n in range(400)), CALM),
+    Attack("10.5 streams above the limit", b"".join(head(3 + 2 * n) for n in range(MAX_STREAMS + 200)), CALM),
     Attack("10.5 WINDOW_UPDATEs of 1", frames.window_update(0, 1) * 700_000, CALM),
     Attack(
         "10.5 WINDOW_UPDATEs of a stream that is over",

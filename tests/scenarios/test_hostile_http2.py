@@ -15,6 +15,7 @@ import pytest
 
 from proxy.events import ConnectionFault
 from proxy.http2 import frames
+from proxy.http2.exchange import MAX_STREAMS
 from proxy.http2.frames import ErrorCode
 from proxy.reasons import Code, Reason
 from tests.conftest import StartDoor
@@ -149,11 +150,11 @@ def test_a_head_that_is_too_long_is_refused_and_the_next_call_is_served(caller: 
 
 def test_a_stream_above_the_limit_is_refused_and_the_others_live(caller: H2Client) -> None:
     caller.greet()
-    for number in range(101):
+    for number in range(MAX_STREAMS + 1):
         caller.say(head(2 * number + 1))
-    heard = caller.hear_stream(201)
+    heard = caller.hear_stream(2 * MAX_STREAMS + 1)
 
-    assert heard.resets == {201: ErrorCode.REFUSED_STREAM}
+    assert heard.resets == {2 * MAX_STREAMS + 1: ErrorCode.REFUSED_STREAM}
     assert caller.hear_pong(b"hi there").goaway is None
 
 
