@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from OpenSSL import SSL
+from cryptography.hazmat.backends.openssl import backend
 
 from proxy import __version__
 from proxy.buildkit.address import UpstreamAddress
@@ -191,7 +191,7 @@ class App:
         self._dialer.address, self._dialer.wait_ns = _address(settings), settings.upstream.wait
         self._health.watch(_address(settings), minimum_version=settings.upstream.minimum_version)
         self._listener.apply(settings.listen, built.tls)
-        self._observers.reopen()
+        self._observers.reopen(settings)
         self._world.generation = Generation(self._generation, built.authenticator)
         self._fetcher = KeyFetcher(built.keysets, emit=self._emit, wall_ns=wall_ns)
         before, self._fetching = self._fetching, self._group.create_task(self._fetcher.run())
@@ -242,7 +242,8 @@ def _address(settings: Settings) -> UpstreamAddress:
 
 
 def _openssl() -> str:
-    return SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode().removeprefix("OpenSSL ").split()[0]
+    """Return the version of the OpenSSL that pyOpenSSL uses: the one that comes with `cryptography`."""
+    return backend.openssl_version_text().removeprefix("OpenSSL ").split()[0]
 
 
 def serve(file: str) -> int:
