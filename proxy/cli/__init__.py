@@ -31,7 +31,7 @@ COMMANDS = {
 EPILOG = """\b
 Begin here:
   kilngate demo                            a real build through the door
-  kilngate ca init pki                     a certificate authority of your own
+  kilngate ca init pki --name DOMAIN       a certificate authority of your own
   kilngate check-config kilngate.yaml      before every start and reload
   kilngate serve --config kilngate.yaml    the door itself
 
