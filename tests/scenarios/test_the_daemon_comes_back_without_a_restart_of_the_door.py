@@ -13,6 +13,7 @@ import pytest
 from proxy.lab.context import small, write_context
 from proxy.lab.dockerd import OwnEngine
 from proxy.lab.engine import Engine
+from proxy.reasons import Reason
 from tests.conftest import NewBuilder, StartDoor
 from tests.helpers.builders import wait_step
 from tests.helpers.door import Door
@@ -61,7 +62,8 @@ def test_a_build_whose_daemon_dies_is_told_and_counted_as_lost(
         own_engine.kill()
         done = running.finish()
 
-    assert done.returncode != 0
+    assert done.returncode == 1
+    assert f"[KG-{Reason.UPSTREAM_LOST.number}] " in done.stdout
     door.wait_metric("kilngate_builds_total", {"tenant": "payments", "result": "lost"}, lambda now: now == 1)
     door.wait_metric("kilngate_builds_in_flight", {"tenant": "payments"}, lambda now: now == 0)
     door.wait_metric(UP, {}, lambda now: now == 0, timeout_s=30)
