@@ -127,12 +127,16 @@ class App:
             generation=Generation(0, built.authenticator),
             limits=self._limits,
             emit=self._observers.emit,
-            need_keys=lambda issuer, then: self._fetcher.need(issuer, then),
+            need_keys=self._need_keys,
             wall_ns=wall_ns,
             is_audited=self._observers.is_audited,
             is_upstream_healthy=lambda: self._health.is_up,
             report_bug=self._observers.report_bug,
         )
+
+    def _need_keys(self, issuer: str, then: Callable[[], None]) -> None:
+        """Ask the fetcher of the generation that is in force now."""
+        self._fetcher.need(issuer, then)
 
     def _make_host(self, listener: Listener) -> Host:
         return Host(
@@ -227,8 +231,7 @@ class App:
         self._listener.cut(Refused(Reason.DRAIN_DEADLINE))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CUT_S):
-                while self._listener.connections:
-                    await asyncio.sleep(0.05)
+                await self._listener.wait_empty()
         self._emit(Drained(now_ns() - begun_ns, lost))
         return lost
 

@@ -67,6 +67,7 @@ class Listener:
         self._callers: set[Downstream] = set()
         self._host = make_host(self)
         self._is_accepting = False
+        self._is_smaller = asyncio.Event()
 
     @property
     def is_accepting(self) -> bool:
@@ -125,11 +126,18 @@ class Listener:
         for caller in list(self._callers):
             caller.cut(refused)
 
+    async def wait_empty(self) -> None:
+        """Wait until no connection is open."""
+        while self.connections:
+            self._is_smaller.clear()
+            await self._is_smaller.wait()
+
     def closed(self, caller: Caller) -> None:
         """Forget a connection that closed itself."""
         if isinstance(caller, Downstream) and caller in self._callers:
             self._callers.discard(caller)
             self._admission.leave(caller.address)
+            self._is_smaller.set()
 
     def _accept_again(self) -> None:
         if self._sock.fileno() >= 0:
@@ -183,6 +191,7 @@ class Listener:
         if arrival not in self._arrivals:
             return
         self._arrivals.discard(arrival)
+        self._is_smaller.set()
         self._admission.leave(arrival.socket_address)
         if start is None or arrival.tls is None:
             return
