@@ -14,7 +14,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from proxy.ca.authority import Authority
 from proxy.cli import main
+from proxy.identity.rules import first_match
+from proxy.settings.parse import parse
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = CONFIG / "kilngate.schema.json"
@@ -79,3 +82,33 @@ def test_a_sample_fits_the_schema_that_its_first_line_names(sample: Path) -> Non
 
     assert sample.read_text().splitlines()[0] == "# yaml-language-server: $schema=kilngate.schema.json"
     assert done.returncode == 0, done.stdout
+
+
+def test_the_small_team_can_be_set_up_as_its_first_lines_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = CONFIG / "small-team.yaml"
+    (tmp_path / sample.name).write_text(sample.read_text())
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"(?m)^#   kilngate ((?:ca|check-config) .+?)(?:   .*)?$", sample.read_text())
+
+    results = [CliRunner().invoke(main, command.split()) for command in commands]
+
+    assert len(commands) == 4
+    assert [(result.exit_code, result.stderr) for result in results] == [(0, "")] * 4
+
+
+def test_the_small_team_s_certificates_become_the_tenants_that_they_name(tmp_path: Path) -> None:
+    [method] = parse((CONFIG / "small-team.yaml").read_bytes(), file="small-team.yaml").auth
+    authority = Authority.create(tmp_path / "pki", "farm.example.com")
+
+    def match(tenant: str, subject: str) -> tuple[str, str] | None:
+        issued = authority.issue_client(tenant, subject, life=timedelta(days=1), force=False).certificate
+        names = x509.load_pem_x509_certificate(issued.read_bytes()).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+        rule = first_match(method.rules, {"uri": names.value.get_values_for_type(x509.UniformResourceIdentifier)})
+        return (rule.tenant, rule.role) if rule else None
+
+    assert match("platform", "alice") == ("platform", "admin")
+    assert match("platform", "carol") == ("platform", "builder")
+    assert match("payments", "alice") == ("payments", "builder")
+    assert match("others", "alice") is None
