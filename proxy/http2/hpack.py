@@ -1,7 +1,8 @@
 """HPACK: header blocks to fields and back, fast where blocks repeat.
 
-A block of nothing but indexed fields means the same for as long as the dynamic
-table has not moved. Both sides therefore remember such blocks, and `generation`
+A block that puts nothing into the dynamic table means the same for as long as the
+table has not moved. Both sides therefore remember blocks that will come again (of
+indexed fields, and of literals whose names repeat their values), and `generation`
 says when what was remembered with them (by us or by the relay) has expired:
 
     block, generation  ->  fields             (Decoder)

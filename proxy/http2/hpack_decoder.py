@@ -37,6 +37,7 @@ _LAST_INTEGER_SHIFT: Final = 21
 _READABLE_FACTOR: Final = 4
 
 _REMEMBERED_BLOCKS: Final = 64
+_REMEMBERED_BLOCK_OCTETS: Final = 1024
 _REMEMBERED_STRINGS: Final = 32
 _REMEMBERED_STRING_OCTETS: Final = 128
 
@@ -218,7 +219,7 @@ class Decoder:
 
     def _remember(self, block: bytes, fields: tuple[Field, ...]) -> None:
         # Nothing is remembered while the peer keeps a secret in its table: blocks may refer to it.
-        if self._secrets:
+        if self._secrets or len(block) > _REMEMBERED_BLOCK_OCTETS:
             return
         if len(self._remembered) >= _REMEMBERED_BLOCKS:
             self._remembered.clear()

@@ -256,6 +256,8 @@ def test_entries_beyond_index_126_are_found_both_ways() -> None:
                 literal(b"x-a", b"1"),
                 literal(b":path", b"/2", huffman=True),
                 literal(b":path", b"/2", 0, huffman=True),
+                literal(b":path", b"/2", 0),
+                literal(b"user-agent", TOKEN, 0x10),
                 literal(b"authorization", TOKEN, huffman=True),
                 literal(b"big", b"b" * 4000),
             ]
@@ -314,6 +316,19 @@ def test_a_block_that_comes_again_gives_the_same_object_until_the_table_moves() 
     assert decoder.decode(block) != CALL
 
 
+def test_a_literal_whose_name_repeats_is_remembered_and_no_other() -> None:
+    decoder = Decoder()
+    path, metadata, forbidden = (
+        literal(b":path", b"/a", 0x00),
+        literal(b"x-a", b"1", 0x00),
+        literal(b":path", b"/a", 0x10),
+    )
+
+    assert decoder.decode(path) is decoder.decode(path)
+    assert decoder.decode(metadata) is not decoder.decode(metadata)
+    assert decoder.decode(forbidden) is not decoder.decode(forbidden)
+
+
 def test_a_list_that_comes_again_gives_the_same_block_until_the_table_moves() -> None:
     encoder = Encoder()
     encoder.encode(CALL)
@@ -353,6 +368,7 @@ def test_memory_stays_small_whatever_comes() -> None:
         decoder.decode(literal(b":path", b"/%d" % turn, 0x00, huffman=True))
         decoder.decode(literal(b"name-%d" % turn, b"", 0x00, huffman=True))
         decoder.decode(literal(b":path", b"/%d" % turn * 60, 0x00, huffman=True))
+        decoder.decode(literal(b":path", b"/%d" % turn * 2000, 0x00))
         encoder.encode([(b":method", b"GET")] * (turn % 100 + 1) + [(b":status", b"200")] * (turn // 100))
         sizes.append(len(kept(decoder)) + len(kept(encoder)))
 
