@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -10,7 +11,7 @@ from bench.packages import Unavailable
 from bench.pairs import MAIN_ROWS, run_build_pairs, run_pairs
 from bench.profiling import BY, profile_row
 from bench.rows import ROWS
-from bench.whole import FULL, QUICK, run_whole
+from bench.whole import DOCUMENT, FULL, QUICK, run_whole
 
 any_row = click.Choice(list(ROWS))
 
@@ -18,11 +19,13 @@ any_row = click.Choice(list(ROWS))
 @click.group(invoke_without_command=True)
 @click.option("--quick", is_flag=True, default=bool(os.environ.get("BENCH_QUICK")),
               help="Fewer and shorter rounds, under 3 minutes; also by BENCH_QUICK=1.")
+@click.option("--of", "revision", default=".", show_default=True, help="A commit, or a directory with a source tree.")
+@click.option("--to", "document", type=click.Path(dir_okay=False, path_type=Path), default=DOCUMENT, help="The report.")
 @click.pass_context
-def main(context: click.Context, *, quick: bool) -> None:
+def main(context: click.Context, revision: str, document: Path, *, quick: bool) -> None:
     """Measure kilngate against other doors and write docs/benchmarks.md."""
     if context.invoked_subcommand is None:
-        click.echo("\n" + run_whole(QUICK if quick else FULL))
+        click.echo("\n" + run_whole(QUICK if quick else FULL, revision=revision, document=document))
 
 
 @main.command()

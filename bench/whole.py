@@ -4,11 +4,12 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench import buildx, memory
 from bench.doors import Door, Opener, open_direct, open_direct_tls
 from bench.ground import ROOT, Ground, lay_ground
-from bench.kilngate import open_kilngate
+from bench.kilngate import find_tree, open_kilngate
 from bench.packages import Unavailable, install_python
 from bench.peers import open_envoy, open_haproxy, open_nghttpx, open_nginx, open_nginx_stream
 from bench.report import machine_facts, render
@@ -20,18 +21,11 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 KILNGATE, KILNGATE_UVLOOP = "kilngate", "kilngate uvloop"
 
 
-def _open_uvloop(ground: Ground) -> Door:
-    install_python("uvloop", module="uvloop")
-    return open_kilngate(ground, uvloop=True)
-
-
-OWN: Mapping[str, Opener] = {KILNGATE: open_kilngate, KILNGATE_UVLOOP: _open_uvloop}
 PEERS: Mapping[str, Opener] = {
     "nginx": open_nginx, "haproxy": open_haproxy, "envoy": open_envoy, "nghttpx": open_nghttpx,
 }
 DIRECT: Mapping[str, Opener] = {"direct": open_direct, "direct TLS": open_direct_tls}
-DOORS: Mapping[str, Opener] = {**DIRECT, **PEERS, **OWN}
-BUILD_DOORS: Mapping[str, Opener] = {"direct": open_direct, "nginx stream": open_nginx_stream, **PEERS, **OWN}
+BUILD_PEERS: Mapping[str, Opener] = {"direct": open_direct, "nginx stream": open_nginx_stream, **PEERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +50,11 @@ QUICK = Plan(Length(seconds=0.3, octets=96 << 20), rounds=2, synthetic_s=75, bui
 class Bench:
     """One run. What cannot be opened, or fails a row, is told in the tables and stops nothing."""
 
-    def __init__(self, ground: Ground, plan: Plan) -> None:
+    def __init__(self, ground: Ground, plan: Plan, revision: str) -> None:
         self._ground = ground
         self._plan = plan
+        self._tree = find_tree(ground, revision)
+        self._own: Mapping[str, Opener] = {KILNGATE: self._open_plain, KILNGATE_UVLOOP: self._open_uvloop}
         self._results = Results()
         self._facts = machine_facts()
         self._notes: list[str] = []
@@ -71,12 +67,13 @@ class Bench:
             self.measure_builds()
         except Unavailable as reason:
             self._note(f"real builds: {reason}")
-        return render(self._results, doors=list(DOORS), build_doors=list(BUILD_DOORS), facts=self._facts,
-                      kilngates=list(OWN), notes=self._notes)
+        own = list(self._own)
+        return render(self._results, doors=[*DIRECT, *PEERS, *own], build_doors=[*BUILD_PEERS, *own], facts=self._facts,
+                      kilngates=own, notes=self._notes)
 
     def measure_memory(self) -> None:
         """Measure each door alone and fresh."""
-        for name, opener in {**PEERS, **OWN}.items():
+        for name, opener in {**PEERS, **self._own}.items():
             with ExitStack() as stack:
                 if door := self._open(stack, self._ground, name, opener):
                     self._measure_memory_of(door)
@@ -85,7 +82,7 @@ class Bench:
         """Measure the rows of client.c, all doors open at once."""
         plan, ground = self._plan, self._ground
         with ExitStack() as stack:
-            doors = self._open_all(stack, ground, DOORS)
+            doors = self._open_all(stack, ground, {**DIRECT, **PEERS, **self._own})
             rounds = run_rounds(
                 list(ROWS), list(doors), lambda row, door: measure(ROWS[row], ground, doors[door], plan.length),
                 rounds=plan.rounds, within_s=plan.synthetic_s, results=self._results, say=say)
@@ -102,7 +99,7 @@ class Bench:
             farm = buildx.open_farm(self._ground, octets=plan.build_octets)
             stack.callback(farm.close)
             ground = buildx.before_farm(self._ground, farm)
-            doors = self._open_all(stack, ground, BUILD_DOORS)
+            doors = self._open_all(stack, ground, {**BUILD_PEERS, **self._own})
             able = {name: door for name, door in doors.items() if self._enrolled(farm, ground, door)}
             buildx.warm(farm, doors["direct"])
             rounds = run_rounds(
@@ -112,6 +109,13 @@ class Bench:
             self._facts["engine"] = farm.engine.description + through
             self._facts["client"] = f"docker buildx {farm.buildx.version}"
             self._facts["rounds of builds"] = f"{rounds}; bulk is {plan.build_octets >> 20} MiB"
+
+    def _open_plain(self, ground: Ground) -> Door:
+        return open_kilngate(ground, tree=self._tree)
+
+    def _open_uvloop(self, ground: Ground) -> Door:
+        install_python("uvloop", module="uvloop")
+        return open_kilngate(ground, tree=self._tree, uvloop=True)
 
     def _measure_memory_of(self, door: Door) -> None:
         try:
@@ -149,18 +153,22 @@ class Bench:
             self._notes.append(note)
 
 
-def run_whole(plan: Plan) -> str:
-    """Run the bench and write its document; return it."""
+def run_whole(plan: Plan, *, revision: str, document: Path) -> str:
+    """Run the bench on a revision of kilngate and write `document`; return its text.
+
+    Raises:
+        Unavailable: the load cannot be compiled, or there is no such revision.
+    """
     start = time.monotonic()
     ground = lay_ground()
     try:
-        document = Bench(ground, plan).run()
+        text = Bench(ground, plan, revision).run()
     finally:
         ground.clear()
-    DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(document)
-    say(f"written to {DOCUMENT.relative_to(ROOT)} after {time.monotonic() - start:.0f} s")
-    return document
+    document.parent.mkdir(exist_ok=True)
+    document.write_text(text)
+    say(f"written to {document} after {time.monotonic() - start:.0f} s")
+    return text
 
 
 def say(text: str) -> None:
