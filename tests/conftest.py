@@ -47,13 +47,30 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     shutil.rmtree(state, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Buildx | Missing]:
+    """Each version of stock docker buildx, or why it cannot be had: the oldest and the newest that Debian has."""
+    found: dict[str, Buildx | Missing] = {}
+    for suite in SUITES:
+        try:
+            found[suite] = find_buildx(suite, CACHE, tmp_path_factory.mktemp(f"buildx-{suite}"))
+        except Missing as missing:
+            found[suite] = missing
+    return found
+
+
 @pytest.fixture(scope="session", params=SUITES)
-def buildx(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Buildx:
-    """Stock docker buildx: the oldest and the newest that Debian has."""
-    try:
-        return find_buildx(request.param, CACHE, tmp_path_factory.mktemp(f"buildx-{request.param}"))
-    except Missing as missing:
-        absent(missing)
+def buildx(request: pytest.FixtureRequest, versions: dict[str, Buildx | Missing]) -> Buildx:
+    """One version of buildx after the other."""
+    found = versions[request.param]
+    return absent(found) if isinstance(found, Missing) else found
+
+
+@pytest.fixture(scope="session")
+def every_buildx(versions: dict[str, Buildx | Missing]) -> list[Buildx]:
+    """All versions at once, for what takes each of them long."""
+    found = [version for version in versions.values() if isinstance(version, Buildx)]
+    return found or absent(next(version for version in versions.values() if isinstance(version, Missing)))
 
 
 @pytest.fixture(scope="session")
