@@ -6,6 +6,7 @@ already, and tried again before anything else.
 
 from collections.abc import Iterable
 
+from proxy.errors import one_line
 from proxy.events import CallRefused, Event, ReloadFailed, SettingsLoaded
 from proxy.sinks.audit_file import AuditFile
 from proxy.sinks.audit_records import AuditRecords, Body
@@ -75,21 +76,18 @@ class AuditWriter:
 
     def _take(self, at_ns: int, event: Event) -> None:
         self._is_moved = self._is_moved or isinstance(event, SettingsLoaded | ReloadFailed)
-        body = self._body(event)
-        if body is None:
-            return
-        if isinstance(event, CallRefused):
-            self._tell_held(self._gate.ended(at_ns), at_ns)
-            kind = "proven" if event.caller else "unproven"
-            if not self._gate.admits(kind, _key(event), now_ns=at_ns):
-                return
-        self._add(at_ns, body)
-
-    def _body(self, event: Event) -> Body | None:
         try:
-            return self._records.body(event)
+            body = self._records.body(event)
+            if body is not None and self._is_admitted(at_ns, event):
+                self._add(at_ns, body)
         except Exception as failure:  # a record that cannot be made must not take the whole batch with it
-            return {"event": "record-failed", "of": type(event).__name__, "detail": type(failure).__name__}
+            self._add(at_ns, {"event": "record-failed", "of": type(event).__name__, "detail": type(failure).__name__})
+
+    def _is_admitted(self, at_ns: int, event: Event) -> bool:
+        if not isinstance(event, CallRefused):
+            return True
+        self._tell_held(self._gate.ended(at_ns), at_ns)
+        return self._gate.admits("proven" if event.caller else "unproven", _key(event), now_ns=at_ns)
 
     def _tell_held(self, held: Iterable[Held], wall_ns: int) -> None:
         for one in held:
@@ -117,6 +115,6 @@ class AuditWriter:
 
 
 def _key(event: CallRefused) -> tuple[str, ...]:
-    tenant, subject = (event.caller.tenant, event.caller.subject) if event.caller else ("", "")
+    tenant, subject = (event.caller.tenant, one_line(event.caller.subject)) if event.caller else ("", "")
     host = event.peer.rpartition(":")[0]
-    return tenant, subject, host, event.method, event.reason.label
+    return tenant, subject, one_line(host), event.method, event.reason.label
