@@ -17,8 +17,12 @@ any_row = click.Choice(list(ROWS))
 
 
 @click.group(invoke_without_command=True)
-@click.option("--quick", is_flag=True, default=bool(os.environ.get("BENCH_QUICK")),
-              help="Fewer and shorter rounds, under 3 minutes; also by BENCH_QUICK=1.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    default=bool(os.environ.get("BENCH_QUICK")),
+    help="Fewer and shorter rounds, under 3 minutes; also by BENCH_QUICK=1.",
+)
 @click.option("--of", "revision", default=".", show_default=True, help="A commit, or a directory with a source tree.")
 @click.option("--to", "document", type=click.Path(dir_okay=False, path_type=Path), default=DOCUMENT, help="The report.")
 @click.pass_context
@@ -51,8 +55,13 @@ def builds(revisions: tuple[str, str], rows: tuple[str, ...], rounds: int, *, uv
 @main.command()
 @click.argument("row", type=any_row)
 @click.option("--uvloop", is_flag=True)
-@click.option("--by", type=click.Choice(BY), default=BY[0], show_default=True,
-              help="cProfile's counts, py-spy's samples, or perf's view of libraries and kernel.")
+@click.option(
+    "--by",
+    type=click.Choice(BY),
+    default=BY[0],
+    show_default=True,
+    help="cProfile's counts, py-spy's samples, or perf's view of libraries and kernel.",
+)
 @click.option("--of", "revision", default=".", show_default=True, help="A commit, or a directory with a source tree.")
 def profile(row: str, revision: str, *, uvloop: bool, by: str) -> None:
     """Run one row through kilngate under a profiler."""

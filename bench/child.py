@@ -18,13 +18,25 @@ class Child:
         OSError: the program is not there.
     """
 
-    def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None,
-                 directory: Path | None = None, cpus: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
+        cpus: frozenset[int] = frozenset(),
+    ) -> None:
         self.log = log
         with log.open("wb") as out:
             self._process = subprocess.Popen(
-                list(command), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=directory,
-                env=None if environment is None else {**os.environ, **environment})
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=None if environment is None else {**os.environ, **environment},
+            )
         self.pin(cpus)
 
     @property

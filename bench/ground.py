@@ -17,8 +17,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 STATE = ROOT / ".kilngate" / "bench"
 COMPILE = ("-O2", "-Wall", "-Wno-deprecated-declarations")
-LIBRARIES = {"client": ("-lnghttp2", "-lssl", "-lcrypto"), "sink": ("-lnghttp2", "-lssl", "-lcrypto"),
-             "bridge": ("-lpthread",)}
+LIBRARIES = {
+    "client": ("-lnghttp2", "-lssl", "-lcrypto"),
+    "sink": ("-lnghttp2", "-lssl", "-lcrypto"),
+    "bridge": ("-lpthread",),
+}
 COMPILER = ("gcc", "libc6-dev", "libnghttp2-dev", "libssl-dev")
 # A door that holds a thousand idle connections needs twice as many descriptors.
 OPEN_FILES = 8192
@@ -55,8 +58,10 @@ def lay_ground() -> Ground:
     directory = Path(tempfile.mkdtemp(prefix="kilngate-bench-"))
     pki = make_certificates(directory / "pki")
     path, port = directory / "sink.sock", free_port()
-    sink = Child([str(program("sink")), str(path), str(port), str(pki.ca), str(pki.server), str(pki.server_key)],
-                 log=directory / "sink.log")
+    sink = Child(
+        [str(program("sink")), str(path), str(port), str(pki.ca), str(pki.server), str(pki.server_key)],
+        log=directory / "sink.log",
+    )
     wait_for_door(sink, port)
     return Ground(directory=directory, certificates=pki, sink=sink, socket=path, tls_port=port)
 

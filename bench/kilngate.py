@@ -63,8 +63,9 @@ finally:
 WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None\n"
 
 
-def open_kilngate(ground: Ground, *, tree: Path = ROOT, uvloop: bool = False, name: str = "",
-                  counted_into: Path | None = None) -> Door:
+def open_kilngate(
+    ground: Ground, *, tree: Path = ROOT, uvloop: bool = False, name: str = "", counted_into: Path | None = None
+) -> Door:
     """Start `kilngate serve` from the source in `tree`, its calls counted by cProfile if a file for that is named.
 
     Raises:
@@ -72,15 +73,32 @@ def open_kilngate(ground: Ground, *, tree: Path = ROOT, uvloop: bool = False, na
     """
     port, directory = free_port(), ground.directory
     file = directory / f"kilngate-{port}.yaml"
-    file.write_text(SETTINGS.format(port=port, admin_port=free_port(), directory=directory, pki=ground.certificates,
-                                    socket=ground.socket, uri=CLIENT_URI))
+    file.write_text(
+        SETTINGS.format(
+            port=port,
+            admin_port=free_port(),
+            directory=directory,
+            pki=ground.certificates,
+            socket=ground.socket,
+            uri=CLIENT_URI,
+        )
+    )
     start = ("" if uvloop else WITHOUT_UVLOOP) + (COUNTED.format(into=str(counted_into)) if counted_into else START)
     # The working directory comes first on the path of `-c`, so that a revision's own source is what runs.
-    child = Child([sys.executable, "-c", start, "serve", "--config", str(file)], directory=tree,
-                  log=directory / f"kilngate-{port}.log")
+    child = Child(
+        [sys.executable, "-c", start, "serve", "--config", str(file)],
+        directory=tree,
+        log=directory / f"kilngate-{port}.log",
+    )
     wait_for_door(child, port)
-    return Door(name=name or ("kilngate uvloop" if uvloop else "kilngate"), version=version_of(tree), to=str(port),
-                tls=True, child=child, alpn=False)
+    return Door(
+        name=name or ("kilngate uvloop" if uvloop else "kilngate"),
+        version=version_of(tree),
+        to=str(port),
+        tls=True,
+        child=child,
+        alpn=False,
+    )
 
 
 def find_tree(ground: Ground, revision: str) -> Path:

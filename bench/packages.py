@@ -22,8 +22,16 @@ def run(command: Sequence[str], *, within_s: float = 600) -> subprocess.Complete
         Unavailable: the program is not there, or it does not end.
     """
     try:
-        return subprocess.run(list(command), capture_output=True, text=True, errors="replace", check=False,
-                              timeout=within_s, env={**os.environ, **QUIET}, stdin=subprocess.DEVNULL)
+        return subprocess.run(
+            list(command),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=within_s,
+            env={**os.environ, **QUIET},
+            stdin=subprocess.DEVNULL,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"{command[0]}: {error}") from error
 

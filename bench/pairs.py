@@ -65,8 +65,15 @@ def _open(stack: ExitStack, trees: Ground, ground: Ground, revisions: Sequence[s
 
 def _run(rows: Sequence[str], doors: Doors, measured: Callable[[str, str], Figures], *, rounds: int) -> Results:
     results = Results()
-    run_rounds(rows, list(doors), measured, rounds=rounds, within_s=3600, results=results,
-               say=lambda text: print(text, flush=True))
+    run_rounds(
+        rows,
+        list(doors),
+        measured,
+        rounds=rounds,
+        within_s=3600,
+        results=results,
+        say=lambda text: print(text, flush=True),
+    )
     return results
 
 

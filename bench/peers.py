@@ -27,7 +27,9 @@ error_log stderr error;
 events {{ worker_connections 4096; }}
 """
 # An upload's window is the body buffer; 1 MiB measured best. A client connection otherwise ends after 1000 calls.
-NGINX = NGINX_HEAD + """
+NGINX = (
+    NGINX_HEAD
+    + """
 http {{
   access_log off;
   client_body_temp_path {directory}/{name}.body;
@@ -60,7 +62,11 @@ http {{
   }}
 }}
 """
-NGINX_STREAM = "load_module {module};\n" + NGINX_HEAD + """
+)
+NGINX_STREAM = (
+    "load_module {module};\n"
+    + NGINX_HEAD
+    + """
 stream {{
   server {{
     listen 127.0.0.1:{port} ssl;
@@ -76,6 +82,7 @@ stream {{
   }}
 }}
 """
+)
 # `proto h2`: with ALPN alone it would speak HTTP/1.1 to a client that offers none, as stock buildx.
 HAPROXY = """
 global
@@ -185,8 +192,13 @@ def open_envoy(ground: Ground) -> Door:
     envoy = str(Path(sys.executable).parent / "envoy")
     port, file = _write(ground, "envoy", ENVOY)
     version = _version(envoy, "--version")
-    return _start(ground, "envoy", version, port,
-                  [envoy, "--concurrency", "1", "--base-id", str(port), "-l", "error", "-c", str(file)])
+    return _start(
+        ground,
+        "envoy",
+        version,
+        port,
+        [envoy, "--concurrency", "1", "--base-id", str(port), "-l", "error", "-c", str(file)],
+    )
 
 
 def open_nghttpx(ground: Ground) -> Door:
@@ -194,15 +206,33 @@ def open_nghttpx(ground: Ground) -> Door:
     nghttpx = need_program("nghttpx", packages=("nghttp2-proxy",))
     pki, port = ground.certificates, free_port()
     command = [
-        nghttpx, "--workers=1", f"--frontend=127.0.0.1,{port}", f"--backend=unix:{ground.socket};;proto=h2",
-        "--conf=/dev/null", "--accesslog-file=/dev/null", "--errorlog-file=/dev/stderr", "--log-level=ERROR",
-        "--tls-min-proto-version=TLSv1.3", "--verify-client", f"--verify-client-cacert={pki.ca}",
-        "--no-http2-cipher-block-list", "--tls-no-postpone-early-data", "--frontend-http2-read-timeout=1h",
-        "--frontend-http2-max-concurrent-streams=256", "--frontend-http2-window-size=2097151",
-        "--frontend-http2-connection-window-size=2097151", "--backend-http2-window-size=2097151",
-        "--backend-http2-connection-window-size=2097151", "--stream-read-timeout=1h", "--stream-write-timeout=1h",
-        "--backend-read-timeout=1h", "--backend-write-timeout=1h", "--read-rate=0", "--no-server-rewrite",
-        str(pki.server_key), str(pki.server),
+        nghttpx,
+        "--workers=1",
+        f"--frontend=127.0.0.1,{port}",
+        f"--backend=unix:{ground.socket};;proto=h2",
+        "--conf=/dev/null",
+        "--accesslog-file=/dev/null",
+        "--errorlog-file=/dev/stderr",
+        "--log-level=ERROR",
+        "--tls-min-proto-version=TLSv1.3",
+        "--verify-client",
+        f"--verify-client-cacert={pki.ca}",
+        "--no-http2-cipher-block-list",
+        "--tls-no-postpone-early-data",
+        "--frontend-http2-read-timeout=1h",
+        "--frontend-http2-max-concurrent-streams=256",
+        "--frontend-http2-window-size=2097151",
+        "--frontend-http2-connection-window-size=2097151",
+        "--backend-http2-window-size=2097151",
+        "--backend-http2-connection-window-size=2097151",
+        "--stream-read-timeout=1h",
+        "--stream-write-timeout=1h",
+        "--backend-read-timeout=1h",
+        "--backend-write-timeout=1h",
+        "--read-rate=0",
+        "--no-server-rewrite",
+        str(pki.server_key),
+        str(pki.server),
     ]
     return _start(ground, "nghttpx", _version(nghttpx, "--version"), port, command)
 
@@ -217,8 +247,17 @@ def _write(ground: Ground, name: str, settings: str) -> tuple[int, Path]:
     file = ground.directory / f"{name}.yaml"
     # nginx's worker otherwise leaves root and cannot reach the socket; without root the line is an error.
     user = "user root;" if os.geteuid() == 0 else ""
-    file.write_text(settings.format(port=port, name=name, user=user, directory=ground.directory, socket=ground.socket,
-                                    pki=ground.certificates, module=STREAM_MODULE))
+    file.write_text(
+        settings.format(
+            port=port,
+            name=name,
+            user=user,
+            directory=ground.directory,
+            socket=ground.socket,
+            pki=ground.certificates,
+            module=STREAM_MODULE,
+        )
+    )
     return port, file
 
 

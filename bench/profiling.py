@@ -93,8 +93,13 @@ def render_samples(folded: str) -> str:
         innermost[frames[-1]] += int(count)
         own[functions[-1] if functions else "(nothing of kilngate)"] += int(count)
         beneath.update(dict.fromkeys(functions, int(count)))
-    return "\n\n".join((_most_common("innermost line", innermost), _most_common("kilngate's own function", own),
-                        _most_common("function of kilngate with all beneath it", beneath, of=own.total())))
+    return "\n\n".join(
+        (
+            _most_common("innermost line", innermost),
+            _most_common("kilngate's own function", own),
+            _most_common("function of kilngate with all beneath it", beneath, of=own.total()),
+        )
+    )
 
 
 def _most_common(title: str, counted: Counter[str], of: int = 0) -> str:

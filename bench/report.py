@@ -24,8 +24,15 @@ limits, metrics and the audit log on; the others check the client certificate an
 Settings of the others: `bench/peers.py`."""
 
 
-def render(results: Results, *, doors: Sequence[str], build_doors: Sequence[str], facts: Mapping[str, str],
-           kilngates: Sequence[str], notes: Iterable[str]) -> str:
+def render(
+    results: Results,
+    *,
+    doors: Sequence[str],
+    build_doors: Sequence[str],
+    facts: Mapping[str, str],
+    kilngates: Sequence[str],
+    notes: Iterable[str],
+) -> str:
     """Return the whole document."""
     parts = [
         "# What the door costs",
@@ -100,7 +107,8 @@ def _outcome(outcome: Outcome) -> str:
 def _synthetic(results: Results, doors: Sequence[str]) -> str:
     lines = [
         (f"{row.title}: {figure}", *(number(results.median(row.name, door, figure)) for door in doors))
-        for row in ROWS.values() for figure in row.figures
+        for row in ROWS.values()
+        for figure in row.figures
     ]
     return table(("", *doors), lines)
 
@@ -117,12 +125,17 @@ def _ratios(results: Results, doors: Sequence[str], rows: Iterable[str], *, to: 
 
 def _builds(results: Results, doors: Sequence[str]) -> str:
     figures = {row: (WALL, "CPU-s/GiB") if row in buildx.BULK else (WALL, "CPU s") for row in buildx.ROWS}
-    lines = [(f"{row}: {figure}", *(number(results.median(row, door, figure)) for door in doors))
-             for row in buildx.ROWS for figure in figures[row]]
+    lines = [
+        (f"{row}: {figure}", *(number(results.median(row, door, figure)) for door in doors))
+        for row in buildx.ROWS
+        for figure in figures[row]
+    ]
     return table(("", *doors), lines)
 
 
 def _memory(results: Results, doors: Sequence[str]) -> str:
     shown = [door for door in doors if results.median(MEMORY, door, memory.AT_REST) is not None]
-    return table(("", *shown), ((figure, *(number(results.median(MEMORY, door, figure)) for door in shown))
-                                for figure in memory.FIGURES))
+    return table(
+        ("", *shown),
+        ((figure, *(number(results.median(MEMORY, door, figure)) for door in shown)) for figure in memory.FIGURES),
+    )

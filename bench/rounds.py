@@ -41,8 +41,16 @@ class Results:
         return [a[figure] - b[figure] for a, b in pairs if a and b and figure in a and figure in b]
 
 
-def run_rounds(rows: Sequence[str], doors: Sequence[str], measure: Callable[[str, str], Figures], *,
-               rounds: int, within_s: float, results: Results, say: Say) -> int:
+def run_rounds(
+    rows: Sequence[str],
+    doors: Sequence[str],
+    measure: Callable[[str, str], Figures],
+    *,
+    rounds: int,
+    within_s: float,
+    results: Results,
+    say: Say,
+) -> int:
     """Measure each row through each door `rounds` times, fewer if that would take longer than `within_s`.
 
     A door that fails a row is not asked again in that row. Returns the number of rounds done.
@@ -52,7 +60,7 @@ def run_rounds(rows: Sequence[str], doors: Sequence[str], measure: Callable[[str
         spent = time.monotonic() - start
         if done and spent * (done + 1) / done > within_s:
             return done
-        order = [*doors[done % len(doors):], *doors[:done % len(doors)]]
+        order = [*doors[done % len(doors) :], *doors[: done % len(doors)]]
         for row in rows:
             for door in order:
                 _measure_once(row, door, measure, results)

@@ -42,19 +42,30 @@ BULK = ("CPU-s/GiB", "MB/s")
 LATENCY = ("p50 ms", "p99 ms")
 MORE_IS_BETTER = frozenset({"calls/s", "MB/s"})
 
-ROWS = {row.name: row for row in (
-    Row("1x32", "calls, 1 connection x 32 streams", "--seconds {seconds} --streams 32 calls", CALLS),
-    Row("32x1", "calls, 32 connections", "--seconds {seconds} --connections 32 calls", CALLS),
-    Row("1x32-trace", "1 connection x 32, each call with a new traceparent",
-        "--seconds {seconds} --streams 32 --fresh-trace calls", CALLS),
-    Row("32x1-trace", "32 connections, each call with a new traceparent",
-        "--seconds {seconds} --connections 32 --fresh-trace calls", CALLS),
-    Row("1x1", "calls, one at a time", "--seconds {seconds} calls", CALLS),
-    Row("paced", "500 calls/s", "--seconds {seconds} --fresh-trace paced", LATENCY),
-    Row("up", "upload, 1 stream", "--octets {octets} up", BULK),
-    Row("down", "download, 1 stream", "--octets {octets} down", BULK),
-    Row("connect", "new connection + call", "--seconds {seconds} --connections 4 connect", CALLS),
-)}
+ROWS = {
+    row.name: row
+    for row in (
+        Row("1x32", "calls, 1 connection x 32 streams", "--seconds {seconds} --streams 32 calls", CALLS),
+        Row("32x1", "calls, 32 connections", "--seconds {seconds} --connections 32 calls", CALLS),
+        Row(
+            "1x32-trace",
+            "1 connection x 32, each call with a new traceparent",
+            "--seconds {seconds} --streams 32 --fresh-trace calls",
+            CALLS,
+        ),
+        Row(
+            "32x1-trace",
+            "32 connections, each call with a new traceparent",
+            "--seconds {seconds} --connections 32 --fresh-trace calls",
+            CALLS,
+        ),
+        Row("1x1", "calls, one at a time", "--seconds {seconds} calls", CALLS),
+        Row("paced", "500 calls/s", "--seconds {seconds} --fresh-trace paced", LATENCY),
+        Row("up", "upload, 1 stream", "--octets {octets} up", BULK),
+        Row("down", "download, 1 stream", "--octets {octets} down", BULK),
+        Row("connect", "new connection + call", "--seconds {seconds} --connections 4 connect", CALLS),
+    )
+}
 
 
 def measure(row: Row, ground: Ground, door: Door, length: Length) -> Figures:
@@ -72,8 +83,11 @@ def measure(row: Row, ground: Ground, door: Door, length: Length) -> Figures:
 
 def draw(result: Mapping[str, Any], *, cpu_seconds: float | None) -> Figures:
     """Return the figures of one load: what client.c counted, and the door's own CPU time where there is a door."""
-    figures = {"calls/s": result["calls"] / result["seconds"], "p50 ms": result["p50_us"] / 1000,
-               "p99 ms": result["p99_us"] / 1000}
+    figures = {
+        "calls/s": result["calls"] / result["seconds"],
+        "p50 ms": result["p50_us"] / 1000,
+        "p99 ms": result["p99_us"] / 1000,
+    }
     if result["octets"]:
         figures["MB/s"] = result["octets"] / result["seconds"] / 1e6
     if cpu_seconds is not None:

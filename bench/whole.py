@@ -22,7 +22,10 @@ KILNGATE, KILNGATE_UVLOOP = "kilngate", "kilngate uvloop"
 
 
 PEERS: Mapping[str, Opener] = {
-    "nginx": open_nginx, "haproxy": open_haproxy, "envoy": open_envoy, "nghttpx": open_nghttpx,
+    "nginx": open_nginx,
+    "haproxy": open_haproxy,
+    "envoy": open_envoy,
+    "nghttpx": open_nghttpx,
 }
 DIRECT: Mapping[str, Opener] = {"direct": open_direct, "direct TLS": open_direct_tls}
 BUILD_PEERS: Mapping[str, Opener] = {"direct": open_direct, "nginx stream": open_nginx_stream, **PEERS}
@@ -41,10 +44,24 @@ class Plan:
     idle_connections: int
 
 
-FULL = Plan(Length(seconds=1.0, octets=512 << 20), rounds=5, synthetic_s=420, build_octets=256 << 20, build_rounds=5,
-            build_s=330, idle_connections=500)
-QUICK = Plan(Length(seconds=0.3, octets=96 << 20), rounds=2, synthetic_s=75, build_octets=64 << 20, build_rounds=1,
-             build_s=60, idle_connections=100)
+FULL = Plan(
+    Length(seconds=1.0, octets=512 << 20),
+    rounds=5,
+    synthetic_s=420,
+    build_octets=256 << 20,
+    build_rounds=5,
+    build_s=330,
+    idle_connections=500,
+)
+QUICK = Plan(
+    Length(seconds=0.3, octets=96 << 20),
+    rounds=2,
+    synthetic_s=75,
+    build_octets=64 << 20,
+    build_rounds=1,
+    build_s=60,
+    idle_connections=100,
+)
 
 
 class Bench:
@@ -68,8 +85,14 @@ class Bench:
         except Unavailable as reason:
             self._note(f"real builds: {reason}")
         own = list(self._own)
-        return render(self._results, doors=[*DIRECT, *PEERS, *own], build_doors=[*BUILD_PEERS, *own], facts=self._facts,
-                      kilngates=own, notes=self._notes)
+        return render(
+            self._results,
+            doors=[*DIRECT, *PEERS, *own],
+            build_doors=[*BUILD_PEERS, *own],
+            facts=self._facts,
+            kilngates=own,
+            notes=self._notes,
+        )
 
     def measure_memory(self) -> None:
         """Measure each door alone and fresh."""
@@ -84,8 +107,14 @@ class Bench:
         with ExitStack() as stack:
             doors = self._open_all(stack, ground, {**DIRECT, **PEERS, **self._own})
             rounds = run_rounds(
-                list(ROWS), list(doors), lambda row, door: measure(ROWS[row], ground, doors[door], plan.length),
-                rounds=plan.rounds, within_s=plan.synthetic_s, results=self._results, say=say)
+                list(ROWS),
+                list(doors),
+                lambda row, door: measure(ROWS[row], ground, doors[door], plan.length),
+                rounds=plan.rounds,
+                within_s=plan.synthetic_s,
+                results=self._results,
+                say=say,
+            )
         self._facts["rounds"] = f"{rounds}, each {plan.length.seconds:g} s or {plan.length.octets >> 20} MiB a row"
 
     def measure_builds(self) -> None:
@@ -103,8 +132,14 @@ class Bench:
             able = {name: door for name, door in doors.items() if self._enrolled(farm, ground, door)}
             buildx.warm(farm, doors["direct"])
             rounds = run_rounds(
-                buildx.ROWS, list(able), lambda row, door: buildx.measure_build(row, farm, able[door]),
-                rounds=plan.build_rounds, within_s=plan.build_s, results=self._results, say=say)
+                buildx.ROWS,
+                list(able),
+                lambda row, door: buildx.measure_build(row, farm, able[door]),
+                rounds=plan.build_rounds,
+                within_s=plan.build_s,
+                results=self._results,
+                say=say,
+            )
             through = ", through bench/bridge.c" if farm.bridge else ""
             self._facts["engine"] = farm.engine.description + through
             self._facts["client"] = f"docker buildx {farm.buildx.version}"

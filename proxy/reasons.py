@@ -83,8 +83,7 @@ class Reason(Enum):
         "certificate-wrong-purpose",
         Code.UNAUTHENTICATED,
         Blame.CALLER,
-        "the certificate of {subject} is not a client certificate: "
-        "its extended key usage must contain clientAuth",
+        "the certificate of {subject} is not a client certificate: its extended key usage must contain clientAuth",
     )
     CERTIFICATE_REVOKED = (
         106,
@@ -250,8 +249,7 @@ class Reason(Enum):
         "builds-limit",
         Code.RESOURCE_EXHAUSTED,
         Blame.CALLER,
-        "tenant {tenant} runs {value} of {limit} builds. "
-        "Retry when one of them has ended (limit concurrent_builds)",
+        "tenant {tenant} runs {value} of {limit} builds. Retry when one of them has ended (limit concurrent_builds)",
     )
     CONNECTIONS_LIMIT = (
         303,

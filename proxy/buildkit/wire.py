@@ -153,6 +153,9 @@ class Message:
         """
         found: dict[str, str] = {}
         for octets in self.messages(number):
+            # Runtimes disagree on an entry with more than key and value: some drop the whole of it.
+            if any(one not in _PAIR for one, _, _ in fields(octets)):
+                raise WireError(f"field {number} has an entry with an unknown field")
             pair = Message(octets, _PAIR)
             key = pair.text(1)
             if key in found:

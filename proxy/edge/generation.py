@@ -42,9 +42,7 @@ def build(bundle: Bundle, *, earlier: KeySets | None, wall_ns: Callable[[], int]
         settings.tls.strict,
     )
     facts: list[Event] = []
-    keysets = KeySets(
-        (method.source for method in settings.auth if isinstance(method, jwt.Config)), earlier=earlier
-    )
+    keysets = KeySets((method.source for method in settings.auth if isinstance(method, jwt.Config)), earlier=earlier)
     read_key_files(keysets, emit=facts.append, wall_ns=wall_ns)
     facts += _loaded("server", files[settings.tls.certificate_file])
     for method in certificates:

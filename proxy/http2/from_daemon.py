@@ -49,7 +49,7 @@ class FromDaemon:
             frames.PUSH_PROMISE: self._push_promise,
         }
 
-    def receive(self, view: memoryview, now_ns: int) -> int:
+    def receive(self, view: memoryview, now_ns: int) -> int:  # noqa: C901  the hot path is one loop on purpose
         """Take the whole frames at the start of `view`, as `FromCaller.receive` does, into `to_caller`.
 
         Raises:

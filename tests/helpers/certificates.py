@@ -117,7 +117,7 @@ class Authority:
         certificate = builder.sign(self.key, hashes.SHA256())
         return Authority(certificate, key, (certificate, *self.above))
 
-    def issue(  # noqa: PLR0913 - a test asks for exactly the oddity it is about
+    def issue(
         self,
         *names: x509.GeneralName,
         common_name: str | None = "leaf",

@@ -1,6 +1,5 @@
 """A running `kilngate serve`, as an operator would run it: settings in a file, signals, logs, metrics."""
 
-import copy
 import json
 import signal
 import time

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.buildkit.methods import METHODS, Kind, Treatment
+from proxy.buildkit.methods import METHODS, TRACE, Kind, Treatment
 from proxy.caller import Role
 
 SERVED = {
@@ -80,7 +80,7 @@ def test_only_sessions_have_messages_without_bound() -> None:
     assert [method.name for method in METHODS.values() if method.message_limit_octets == 0] == ["Session"]
 
 
-def test_only_health_is_answered_by_us() -> None:
+def test_only_health_and_the_spans_of_clients_are_answered_by_us() -> None:
     answered = {method.service for method in METHODS.values() if method.treatment is Treatment.ANSWER}
 
-    assert answered == {"grpc.health.v1.Health"}
+    assert answered == {"grpc.health.v1.Health", TRACE}
