@@ -4,21 +4,40 @@ Nothing here waits or knows a loop: the owner watches the socket and calls again
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from enum import Enum
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
+from proxy.edge.tls_bindings import (
+    ARRIVED_OCTETS,
+    SEALED_OCTETS,
+    Octets,
+    Records,
+    RecordsEnded,
+    arrived,
+    fault_text,
+    records_of,
+    said,
+    sealed,
+)
 from proxy.events import ConnectionFault, HandshakeResult
 from proxy.identity.credentials import ChainFault, PresentedCertificate
-
-Octets = bytes | bytearray | memoryview
 
 # The first octet of the record that carries a ClientHello (RFC 8446 5.1). Anything else is not TLS.
 _HANDSHAKE_RECORD = 0x16
 
-_TURN_OCTETS = 256 * 1024
+# The largest record with its header (RFC 8446 5.2); room for less is not worth a read.
+_RECORD_OCTETS = 5 + 16 * 1024 + 256
+
+# A segment of this size is sealed where it lies; smaller neighbours are joined first, as each call makes a record.
+_LARGE_OCTETS = 16 * 1024
+
+# Records without content (key updates, empty ones) cost work and are nobody's need. A large record that arrives in
+# pieces gives nothing for 16 KiB at most.
+_BARREN_OCTETS = 64 * 1024
 
 
 class Want(Enum):
@@ -58,20 +77,39 @@ class TlsConnection:
     """The server's side of one TLS connection.
 
     `presented`, `alpn`, `server_name` and `version` are known once `handshake` has returned DONE.
+    Octets pass only after that.
     """
 
-    def __init__(self, sock: socket.socket, records: SSL.Connection) -> None:
+    __slots__ = (
+        "_barren_octets",
+        "_connection",
+        "_faults",
+        "_has_begun",
+        "_records",
+        "_sock",
+        "_unsent",
+        "alpn",
+        "presented",
+        "server_name",
+        "version",
+    )
+
+    def __init__(self, sock: socket.socket, connection: SSL.Connection) -> None:
         self.presented: PresentedCertificate | None = None
         self.alpn = b""
         self.server_name: str | None = None
         self.version = ""
         self._sock = sock
-        self._records = records
+        self._connection = connection
+        self._records: Records | None = None
         self._faults: list[ChainFault] = []
         self._unsent = bytearray()
         self._has_begun = False
-        records.set_app_data(self._faults)
-        records.set_accept_state()
+        self._barren_octets = 0
+        connection.set_app_data(self._faults)
+        connection.set_accept_state()
+
+    # --- the handshake ----------------------------------------------------------------------
 
     def handshake(self) -> Want:
         """Go on with the handshake as far as the socket allows.
@@ -80,27 +118,76 @@ class TlsConnection:
             TlsFailed: it cannot succeed; an alert was sent if TLS has one for the case.
         """
         try:
-            while True:
-                try:
-                    self._records.do_handshake()
-                except SSL.WantReadError:
-                    if not self.flush():
-                        return Want.WRITE
-                    if not self._receive():
-                        return Want.READ
-                else:
-                    break
+            want = self._shake()
         except NoCommonProtocol as error:
-            self._flush_alert()
+            self._send_alert()
             raise TlsFailed(HandshakeResult.FAILED, str(error), ConnectionFault.ALPN) from error
         except SSL.Error as error:
-            self._flush_alert()
+            self._send_alert()
             raise _failure(error) from error
         except (OSError, PeerClosed) as error:
             raise TlsFailed(HandshakeResult.FAILED, str(error)) from error
-        self.flush()
-        self._remember()
-        return Want.DONE
+        if want is Want.DONE:
+            self._remember()
+        return want
+
+    def _shake(self) -> Want:
+        while True:
+            try:
+                self._connection.do_handshake()
+            except SSL.WantReadError:
+                if not self._send_handshake():
+                    return Want.WRITE
+                if not self._receive_handshake():
+                    return Want.READ
+            else:
+                self._send_handshake()
+                return Want.DONE
+
+    def _send_handshake(self) -> bool:
+        with suppress(SSL.WantReadError):
+            while True:
+                self._unsent += self._connection.bio_read(_RECORD_OCTETS)
+        return self.flush()
+
+    def _receive_handshake(self) -> bool:
+        try:
+            octets = self._sock.recv(_RECORD_OCTETS)
+        except BlockingIOError:
+            return False
+        if not octets:
+            raise PeerClosed("closed in the handshake")
+        if not self._has_begun and octets[0] != _HANDSHAKE_RECORD:
+            raise TlsFailed(HandshakeResult.NOT_TLS, f"the first octets are {octets[:8]!r}")
+        self._has_begun = True
+        self._connection.bio_write(octets)
+        return True
+
+    def _send_alert(self) -> None:
+        with suppress(PeerClosed):
+            self._send_handshake()
+
+    def _remember(self) -> None:
+        connection = self._connection
+        self._records = records_of(connection)
+        self.alpn = connection.get_alpn_proto_negotiated()
+        name = connection.get_servername()
+        self.server_name = name.decode("ascii", "replace") if name else None
+        self.version = connection.get_protocol_version_name()
+        leaf = connection.get_peer_certificate(as_cryptography=True)
+        if leaf is None:
+            return
+        chain = connection.get_verified_chain(as_cryptography=True) or [leaf]
+        ders = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
+        faults = tuple(fault._replace(text=fault_text(fault.code)) for fault in self._faults)
+        self.presented = PresentedCertificate(chain=ders, faults=faults)
+
+    # --- octets -----------------------------------------------------------------------------
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether octets may wait inside that no event of the socket will announce."""
+        return self._records is not None and self._records.has_more
 
     def receive_into(self, view: memoryview) -> int:
         """Decrypt what has arrived into `view`; return the octets, 0 if there is nothing now.
@@ -108,29 +195,26 @@ class TlsConnection:
         Raises:
             PeerClosed: the caller closed the connection, or it broke.
         """
+        records = self._ready()
         filled = 0
         try:
-            while filled < len(view):
-                try:
-                    filled += self._records.recv_into(view[filled:])
-                except SSL.WantReadError:
-                    if not self._receive():
-                        break
-        except PeerClosed:
+            if records.has_more:
+                filled = records.open(0, view)
+            while not records.has_more:
+                asked = min(ARRIVED_OCTETS, max(len(view) - filled, _RECORD_OCTETS))
+                count = self._read(asked, is_first=not filled)
+                if not count:
+                    break
+                opened = records.open(count, view[filled:] if filled else view)
+                filled += opened
+                self._weigh(count, opened)
+                if count < asked or len(view) - filled < _RECORD_OCTETS:
+                    break
+        except RecordsEnded as ended:
             if not filled:
-                raise
-        except SSL.ZeroReturnError as error:
-            if not filled:
-                raise PeerClosed("closed", is_clean=True) from error
-        except (SSL.Error, OSError) as error:
-            if not filled:
-                raise PeerClosed(said(error)) from error
+                self._say_alert(records)
+                raise PeerClosed(str(ended), is_clean=ended.is_clean) from ended
         return filled
-
-    @property
-    def has_pending(self) -> bool:
-        """Whether decrypted octets wait that no event of the socket will announce."""
-        return self._records.pending() > 0
 
     def send(self, segments: Sequence[Octets]) -> None:
         """Encrypt `segments` in order and write what the socket takes; the rest is kept for `flush`.
@@ -138,13 +222,17 @@ class TlsConnection:
         Raises:
             PeerClosed: the connection broke.
         """
-        octets = segments[0] if len(segments) == 1 else b"".join(segments)
-        if octets:
-            try:
-                self._records.sendall(octets)
-            except SSL.Error as error:
-                raise PeerClosed(said(error)) from error
-            self.flush()
+        records = self._ready()
+        used = 0
+        try:
+            for piece in segments if _is_one(segments) else _pieces(segments):
+                used = records.seal(piece, used)
+                if used >= SEALED_OCTETS:
+                    used = self._write(used)
+        except RecordsEnded as ended:
+            raise PeerClosed(str(ended)) from ended
+        if used:
+            self._write(used)
 
     @property
     def unsent_octets(self) -> int:
@@ -157,7 +245,6 @@ class TlsConnection:
         Raises:
             PeerClosed: the connection broke.
         """
-        self._collect()
         try:
             while self._unsent:
                 sent = self._sock.send(self._unsent)
@@ -168,61 +255,109 @@ class TlsConnection:
             raise PeerClosed(str(error)) from error
         return True
 
-    def close(self) -> None:
-        """Say close_notify if it can be said at once, and close the socket."""
+    def shed(self) -> None:
+        """Give back the memory that only a busy connection needs; for one that has been quiet for a while."""
+        if self._records is not None:
+            self._records.shed()
+        if not self._unsent:
+            self._unsent = bytearray()
+
+    def say_goodbye(self) -> None:
+        """Say close_notify after all that was sent: the caller then knows that nothing was cut off. Then only `flush`.
+
+        Raises:
+            PeerClosed: the connection broke.
+        """
+        if self._records is None:
+            return
         try:
-            self._records.shutdown()
-            self.flush()
-        except (SSL.Error, OSError, PeerClosed):
-            pass
+            self._connection.shutdown()
+        except SSL.Error as error:
+            raise PeerClosed(said(error)) from error
+        self._say_alert(self._records)
+
+    def close(self) -> None:
+        """Close the socket, with close_notify if it can be said at once."""
+        with suppress(PeerClosed):
+            self.say_goodbye()
         self._sock.close()
 
-    def _collect(self) -> None:
-        try:
-            while True:
-                self._unsent += self._records.bio_read(_TURN_OCTETS)
-        except SSL.WantReadError:
-            return
+    # --- what they are made of --------------------------------------------------------------
 
-    def _receive(self) -> bool:
+    def _ready(self) -> Records:
+        if self._records is None:
+            raise RuntimeError("the handshake is not done")
+        return self._records
+
+    def _read(self, asked: int, *, is_first: bool) -> int:
+        """Read the socket into `arrived`; 0 if there is nothing now.
+
+        The end is told only by the first read of a turn, else what this turn received would be lost with it.
+        """
         try:
-            octets = self._sock.recv(_TURN_OCTETS)
+            count = self._sock.recv_into(arrived, asked)
         except BlockingIOError:
-            return False
-        if not octets:
+            return 0
+        except OSError as error:
+            if is_first:
+                raise PeerClosed(str(error)) from error
+            return 0
+        if not count and is_first:
             raise PeerClosed("closed without close_notify")
-        if not self._has_begun and octets[0] != _HANDSHAKE_RECORD:
-            raise TlsFailed(HandshakeResult.NOT_TLS, f"the first octets are {octets[:8]!r}")
-        self._has_begun = True
-        self._records.bio_write(octets)
-        return True
+        return count
 
-    def _flush_alert(self) -> None:
-        try:
+    def _weigh(self, count: int, opened: int) -> None:
+        self._barren_octets = 0 if opened else self._barren_octets + count
+        if self._barren_octets > _BARREN_OCTETS:
+            raise PeerClosed("records without content")
+
+    def _write(self, count: int) -> int:
+        """Write the first `count` octets of `sealed` after what is kept; return 0, what `sealed` holds then."""
+        if self._unsent:
+            self._unsent += sealed[:count]
             self.flush()
-        except PeerClosed:
-            return
+            return 0
+        try:
+            sent = self._sock.send(sealed[:count])
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise PeerClosed(str(error)) from error
+        if sent < count:
+            self._unsent += sealed[sent:count]
+        return 0
 
-    def _remember(self) -> None:
-        records = self._records
-        self.alpn = records.get_alpn_proto_negotiated()
-        name = records.get_servername()
-        self.server_name = name.decode("ascii", "replace") if name else None
-        self.version = records.get_protocol_version_name()
-        leaf = records.get_peer_certificate(as_cryptography=True)
-        if leaf is None:
-            return
-        chain = records.get_verified_chain(as_cryptography=True) or [leaf]
-        ders = tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
-        self.presented = PresentedCertificate(chain=ders, faults=tuple(self._faults))
+    def _say_alert(self, records: Records) -> None:
+        """Write what TLS itself has to say."""
+        with suppress(PeerClosed, RecordsEnded):
+            self._write(records.seal(b"", 0))
 
 
-def said(error: Exception) -> str:
-    """Return OpenSSL's own words for a failure, without its codes."""
-    if isinstance(error, SSL.SysCallError):
-        return "closed without close_notify"
-    rows = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return "; ".join(str(row[-1]) for row in rows) or str(error) or "failed"
+def _is_one(segments: Sequence[Octets]) -> bool:
+    return len(segments) == 1 and 0 < len(segments[0]) <= SEALED_OCTETS
+
+
+def _pieces(segments: Sequence[Octets]) -> Iterator[Octets]:
+    """Join small neighbours, leave large segments where they lie, and cut what is too large for one sealing."""
+    small: list[Octets] = []
+    for segment in segments:
+        if len(segment) < _LARGE_OCTETS:
+            small.append(segment)
+            continue
+        yield from _cut(b"".join(small))
+        small.clear()
+        yield from _cut(segment)
+    yield from _cut(b"".join(small))
+
+
+def _cut(octets: Octets) -> Iterator[Octets]:
+    if len(octets) <= SEALED_OCTETS:
+        if octets:
+            yield octets
+        return
+    view = memoryview(octets)
+    for at in range(0, len(view), SEALED_OCTETS):
+        yield view[at : at + SEALED_OCTETS]
 
 
 def _failure(error: SSL.Error) -> TlsFailed:
