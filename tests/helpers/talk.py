@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.buildkit.methods import BRIDGE, BRIDGE_SOLVE, SOLVE, STATUS, Method
+from proxy.buildkit.methods import BRIDGE, BRIDGE_SOLVE, METHODS, SOLVE, STATUS, Method
 from proxy.call.conversation import Conversation
 from proxy.call.heads import BUILD_ID
 from proxy.call.machine import Call
@@ -15,7 +15,6 @@ from proxy.events import BuildFacts, CallId, Event
 from proxy.grpc.framing import frame
 from proxy.identity.authenticator import Authenticator
 from proxy.identity.credentials import Credentials, PresentedCertificate
-from proxy.limits.permits import Permit
 from proxy.limits.tenant import Limits, TenantLimits
 from proxy.reasons import Code, Reason
 from tests.helpers.buildkit_proto import message_class
@@ -38,8 +37,6 @@ def head_of_bridge(ref: str, method: Method = BRIDGE_SOLVE) -> Fields:
 
 def bridge(name: str) -> Method:
     """Return the row of another method of the bridge."""
-    from proxy.buildkit.methods import METHODS
-
     return METHODS[f"/{BRIDGE}/{name}".encode()]
 
 
@@ -95,7 +92,7 @@ class Badges:
             raise Refused(Reason.TOKEN_EXPIRED)
         return caller
 
-    def explain(self, shown: Credentials) -> list[str]:
+    def explain(self, shown: Credentials) -> list[str]:  # noqa: ARG002
         """Say nothing."""
         return []
 
@@ -106,11 +103,7 @@ def a_stranger(_presented: PresentedCertificate) -> Refused:
 
 
 class CountedLimits(TenantLimits):
-    """The real limits; every permit handed out is also noted."""
-
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(limits)
-        self.handed_out: list[Permit] = []
+    """The real limits, which also tell what is in use."""
 
     @property
     def in_use(self) -> dict[str, tuple[int, int, int]]:
@@ -191,9 +184,7 @@ class Line:
         self.told: dict[int, tuple[Code, str]] = {}
         self.reasons: dict[int, Reason] = {}
         self._next = 1
-        self.conversation = Conversation(
-            farm.world, connection=number, peer=PEER, certificate=certificate, waker=self
-        )
+        self.conversation = Conversation(farm.world, connection=number, peer=PEER, certificate=certificate, waker=self)
 
     # --- what the conversation asks ---------------------------------------------------------
 

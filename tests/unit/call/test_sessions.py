@@ -75,6 +75,7 @@ def test_none_of_several_ids_is_taken_if_one_is_foreign() -> None:
 def test_ids_have_one_tenant_at_a_time_and_are_free_when_nobody_uses_them(story: list[tuple[str, str, str]]) -> None:
     sessions = Sessions()
     used: list[tuple[str, str, Callable[[], None]]] = []
+    reasons: list[tuple[Reason, Reason]] = []
     for session, tenant, act in story:
         if act == "close" and used:
             used.pop(0)[2]()
@@ -83,12 +84,13 @@ def test_ids_have_one_tenant_at_a_time_and_are_free_when_nobody_uses_them(story:
             taken = [sessions.open(session, tenant)] if act == "open" else sessions.name([session], tenant)
         except Refused as refused:
             is_foreign = any(other == session and owner != tenant for other, owner, _ in used)
-            assert refused.reason is (Reason.FOREIGN_SESSION if is_foreign else Reason.SESSION_LIVE)
+            reasons.append((refused.reason, Reason.FOREIGN_SESSION if is_foreign else Reason.SESSION_LIVE))
         else:
             used += [(session, tenant, give_back) for give_back in taken]
 
         assert all(len({owner for other, owner, _ in used if other == session}) <= 1 for session in "ab")
 
+    assert all(said is meant for said, meant in reasons)
     for _, _, give_back in used:
         give_back()
     for session in "ab":
