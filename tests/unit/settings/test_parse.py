@@ -130,6 +130,10 @@ def test_what_may_be_a_secret_in_the_wrong_place_is_not_repeated(value: str) -> 
     assert value not in told_of(log=f"{{format: '{value}'}}")[0]
 
 
+def test_a_mistake_without_words_of_our_own_is_told_in_pydantics() -> None:
+    assert told_of(audit=f"{{file: {'x' * 5000}}}") == ["audit.file: string should have at most 4096 characters"]
+
+
 def test_the_value_of_a_key_named_like_a_secret_is_not_repeated() -> None:
     auth = BLOCKS["auth"].replace("rules:", "jwks: {bearer_token_file: 123456}, rules:")
 
