@@ -1,0 +1,116 @@
+"""The laws of the relay, tried with any story between two strict peers.
+
+A story is a list of steps: calls are opened, octets said, credited, moved in pieces,
+windows changed, streams reset, decisions delayed. Then everybody finishes. Whatever
+the relay breaks of HTTP/2 makes one of the two `h2` peers raise on the way.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.http2.frames import DEFAULT_WINDOW_OCTETS
+from tests.helpers.relayed import ANSWERED, DOOMED, PASSED, PATHS, REFUSED, Peer, Relayed
+
+Step = tuple[str, int, int]
+amounts = st.one_of(st.integers(0, 40), st.integers(0, 3000), st.integers(0, 200_000))
+STREAMS = st.integers(0, 6)
+
+
+def pick(peer: Peer, which: int) -> int | None:
+    """Return one of the streams on which a peer may say something."""
+    live = [stream for stream, _ in peer.live()]
+    return live[which % len(live)] if live else None
+
+
+def on(peer_name: str, act: Callable[[Relayed, int, int], Any]) -> Callable[[Relayed, int, int], None]:
+    def step(story: Relayed, which: int, octets: int) -> None:
+        stream = pick(getattr(story, peer_name), which)
+        if stream is not None:
+            act(story, stream, octets)
+
+    return step
+
+
+STEPS: dict[str, Callable[[Relayed, int, int], Any]] = {
+    "call": lambda s, which, octets: s.call(PATHS[which % len(PATHS)], octets),
+    "call through": lambda s, _, octets: s.call(PASSED, octets),
+    "caller says": on("caller", lambda s, stream, octets: s.caller.say(stream, octets)),
+    "caller ends": on("caller", lambda s, stream, _: s.end_request(stream)),
+    "caller resets": on("caller", lambda s, stream, _: s.caller.reset(stream)),
+    "caller credits": lambda s, _, octets: s.caller.credit(octets),
+    "caller's window": lambda s, _, octets: s.caller.set_window(octets),
+    "up": lambda s, _, octets: s.up(octets),
+    "caller hears": lambda s, _, octets: s.caller.receive(octets),
+    "daemon opens": lambda s, _, __: s.open_daemon(),
+    "daemon hears": lambda s, _, octets: s.daemon.receive(octets),
+    "daemon answers": on("daemon", lambda s, stream, octets: s.answer(stream, octets)),
+    "daemon says": on("daemon", lambda s, stream, octets: s.daemon.say(stream, octets)),
+    "daemon ends": on("daemon", lambda s, stream, _: s.end_answer(stream)),
+    "daemon resets": on("daemon", lambda s, stream, _: s.daemon.reset(stream)),
+    "daemon credits": lambda s, _, octets: s.daemon.credit(octets),
+    "daemon's window": lambda s, _, octets: s.daemon.set_window(octets),
+    "down": lambda s, _, octets: s.down(octets),
+    "decide": lambda s, _, __: s.decide(),
+}
+stories = st.lists(st.tuples(st.sampled_from(sorted(STEPS)), STREAMS, amounts), max_size=60)
+
+
+def play(story: list[Step]) -> Relayed:
+    """Play a story and let everybody finish."""
+    relayed = Relayed()
+    for name, which, octets in story:
+        relayed.later()
+        STEPS[name](relayed, which, octets)
+    relayed.settle()
+    return relayed
+
+
+@given(stories)
+@settings(max_examples=300)
+def test_whatever_happens_every_octet_arrives_and_every_window_balances(story: list[Step]) -> None:
+    end = play(story)
+
+    check_octets(end)
+    check_windows(end)
+    check_ends(end)
+
+
+def check_octets(end: Relayed) -> None:
+    """What arrived is the beginning of what was said, and all of it if nobody gave the stream up."""
+    for number, said in end.caller.streams.items():
+        heard = end.daemon.streams.get(number)
+        if heard is not None:
+            assert said.wants.startswith(heard.heard)
+            assert said.is_reset or heard.is_reset or heard.heard == said.wants
+    for number, answered in end.daemon.streams.items():
+        asked = end.caller.streams[number]
+        assert answered.wants.startswith(asked.heard)
+        assert asked.is_reset or answered.is_reset or asked.heard == answered.wants
+    for number, observed in end.judge.observed.items():
+        assert end.daemon.streams[number].wants.startswith(observed)
+
+
+def check_windows(end: Relayed) -> None:
+    """Nothing is on its way and everything was credited: both ends of each direction believe the same."""
+    unsaid = end.caller.unsaid_octets
+
+    assert end.relay.open_streams == 0
+    assert end.caller.h2.outbound_flow_control_window == (
+        end.daemon.h2.inbound_flow_control_window if end.has_daemon else DEFAULT_WINDOW_OCTETS
+    )
+    assert end.caller.h2.inbound_flow_control_window == DEFAULT_WINDOW_OCTETS - unsaid
+    assert DEFAULT_WINDOW_OCTETS - unsaid <= end.daemon.h2.outbound_flow_control_window <= DEFAULT_WINDOW_OCTETS
+
+
+def check_ends(end: Relayed) -> None:
+    """Every call ended once; the daemon never saw one that was refused or answered by us."""
+    assert sorted(end.judge.ended_) == sorted(end.judge.begun)
+    for number, fields in end.daemon.requests.items():
+        assert dict(fields)[b":path"] not in (REFUSED, ANSWERED)
+        if dict(fields)[b":path"] == DOOMED:
+            assert end.daemon.streams[number].heard == b""
+    for number, message in end.judge.messages.items():
+        assert message == end.caller.streams[number].wants[5:]
