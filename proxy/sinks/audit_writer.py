@@ -57,9 +57,10 @@ class AuditWriter:
         return True
 
     def write(self, batch: Iterable[tuple[int, Event]], *, wall_ns: int, lost: int) -> None:
-        """Write records of `batch`, pairs of wall time and event; `lost` counts events that never got here."""
-        if not self.retry(wall_ns=wall_ns):
-            return
+        """Write records of `batch`, pairs of wall time and event; `lost` counts events that never got here.
+
+        Call it after `retry` said that nothing is left: what the disk does not take must stay bounded.
+        """
         if self._failures or lost > self._lost_told:
             gap: Body = {"event": "log-recovered", "failures": self._failures, "lost": lost - self._lost_told}
             self._add(wall_ns, gap)

@@ -182,8 +182,9 @@ BY_NAME = {metric.name: metric for metric in TABLE}
 
 
 def metrics_page() -> str:
-    """Return the reference page of all metrics, in Markdown."""
+    """Return docs/metrics.md: what each metric is called and says."""
     head = (
+        "<!-- Written by `make docs`; changes here are lost. -->\n\n"
         "# Metrics\n\n"
         "kilngate serves these at `/metrics` on the admin listener, for Prometheus. Names that begin with\n"
         "`grpc_server_` are those of go-grpc-middleware and carry no tenant; ours begin with `kilngate_`.\n"

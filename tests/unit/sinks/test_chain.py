@@ -160,6 +160,16 @@ def test_a_torn_line_that_nobody_owned_up_to_is_a_fault() -> None:
     assert fault.line == 4
 
 
+def test_two_torn_lines_are_not_one_crash() -> None:
+    lines = [*chained(3), b"half\n", b"a line\n"]
+    chain = Chain(3, digest(b"a line"))
+
+    fault = verify([*lines, chain.link({"event": "log-opened", "torn": True})]).fault
+
+    assert fault is not None
+    assert fault.line == 4
+
+
 def test_nothing_at_all_is_no_fault_but_has_no_lines() -> None:
     assert verify([]).lines == 0
     assert verify([], head="a" * 64).fault is not None

@@ -242,3 +242,15 @@ def test_every_kind_of_event_has_words() -> None:
 )
 def test_a_fact_matters_as_much_as_it_does(event: said.Event, level: Level) -> None:
     assert level_of(event) is level
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_a_kind_it_does_not_take_is_one_it_would_not_have_written(level: Level) -> None:
+    desk = Desk(level=level)
+    for event in told.every_event():
+        if not desk.sink.takes(type(event)):
+            desk.sink(event)
+
+    assert desk.lines() == []
+    assert desk.sink.takes(said.LoopLagged)
+    assert desk.sink.takes(said.ConnectionOpened) is (level is Level.DEBUG)

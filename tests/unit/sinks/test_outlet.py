@@ -83,6 +83,24 @@ def test_a_long_line_goes_out_whole_even_in_parts(pipe: tuple[int, int]) -> None
     outlet.close()
 
 
+def test_a_line_that_went_out_in_part_is_finished_before_the_next(pipe: tuple[int, int]) -> None:
+    outlet = Outlet(pipe[1])
+    long = b"z" * 200_000 + b"\n"
+    is_begun = outlet.put(long)
+    is_next_taken = outlet.put(b"lost\n")
+    os.set_blocking(pipe[0], False)
+    received = b""
+    for _ in range(10):
+        received += os.read(pipe[0], 1 << 20)
+        if outlet.put(b"after\n"):
+            break
+    received += os.read(pipe[0], 1 << 20)
+
+    assert (is_begun, is_next_taken) == (True, False)
+    assert received == long + b"after\n"
+    outlet.close()
+
+
 def test_a_reader_that_went_away_is_survived(pipe: tuple[int, int]) -> None:
     outlet = Outlet(pipe[1])
     os.close(pipe[0])

@@ -67,3 +67,30 @@ def test_a_sink_may_join_and_leave() -> None:
 
 def test_the_helper_knows_every_kind_of_event() -> None:
     assert {type(event) for event in told.every_event()} == told.KINDS
+
+
+class Choosy:
+    """Takes warnings only, until told otherwise."""
+
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+        self.wanted: type = said.Warned
+
+    def takes(self, kind: type) -> bool:
+        return kind is self.wanted
+
+    def __call__(self, event: Event) -> None:
+        self.heard.append(event)
+
+
+def test_a_sink_hears_only_the_kinds_it_takes_until_it_is_asked_anew() -> None:
+    sink = Choosy()
+    stream = EventStream([sink])
+    stream.emit(said.ReloadFailed("a"))
+    stream.emit(said.Warned("a"))
+    sink.wanted = said.ReloadFailed
+    stream.route_again()
+    stream.emit(said.ReloadFailed("b"))
+    stream.emit(said.Warned("b"))
+
+    assert sink.heard == [said.Warned("a"), said.ReloadFailed("b")]
