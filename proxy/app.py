@@ -173,8 +173,7 @@ class App:
             bundle = await asyncio.to_thread(read_bundle, self._file, now_wall_ns=wall_ns())
             built = await asyncio.to_thread(build, bundle, earlier=self._built.keysets, wall_ns=wall_ns)
         except SettingsErrors as errors:
-            for line in errors.lines:
-                self._emit(ReloadFailed(line))
+            self._emit(ReloadFailed("\n".join(errors.lines)))
             return
         except (ValueError, OSError) as error:
             self._emit(ReloadFailed(str(error)))

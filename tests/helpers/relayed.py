@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.events import (
+    DataReceived,
+    Event,
+    RequestReceived,
+    SettingsAcknowledged,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
 from h2.settings import SettingCodes
 
 from proxy.errors import Refused
@@ -120,6 +128,8 @@ class Peer:
         self.h2 = H2Connection(H2Configuration(client_side=is_caller, header_encoding=None))
         self.h2.initiate_connection()
         self.streams: dict[int, Side] = {}
+        self.window_octets = DEFAULT_WINDOW_OCTETS
+        self.unacknowledged = 1
         self.owed_octets = 0
         self.owed_by_stream: dict[int, int] = {}
         self.requests: dict[int, list[tuple[bytes, bytes]]] = {}
@@ -178,12 +188,21 @@ class Peer:
         self.collect()
 
     def set_window(self, octets: int) -> None:
-        """Announce another INITIAL_WINDOW_SIZE."""
+        """Announce another INITIAL_WINDOW_SIZE.
+
+        Not while an ACK is outstanding: `h2` takes any ACK for that of the newest SETTINGS.
+        """
+        if self.unacknowledged or octets == self.window_octets:
+            return
+        self.window_octets = octets
+        self.unacknowledged += 1
         self.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: octets})
         self.collect()
 
     def _note(self, event: Event) -> None:
-        if isinstance(event, RequestReceived):
+        if isinstance(event, SettingsAcknowledged):
+            self.unacknowledged -= 1
+        elif isinstance(event, RequestReceived):
             self.streams[event.stream_id] = Side()
             self.requests[event.stream_id] = list(event.headers)
         elif isinstance(event, DataReceived):
@@ -306,10 +325,10 @@ class Relayed:
 
     def settle(self) -> None:
         """Let everybody finish: all is said, passed on, credited, answered; then nothing moves any more."""
-        for peer in (self.caller, self.daemon):
-            peer.set_window(DEFAULT_WINDOW_OCTETS)
         for _ in range(2000):
             before = self._state()
+            for peer in (self.caller, self.daemon):
+                peer.set_window(DEFAULT_WINDOW_OCTETS)
             self.later()
             self.decide()
             self.open_daemon()
