@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -45,8 +46,7 @@ def command(once: bool, state: Path, suite: str) -> None:
     certificate and by token, is refused without, and shows the metrics of what just ran.
     The door stays open until Ctrl-C.
     """
-    signal.signal(signal.SIGTERM, end_as_if_interrupted)
-    with ExitStack() as running:
+    with ExitStack() as running, orderly_end(running):
         try:
             exit_code = run(running, state.absolute(), suite, is_once=once)
         except (Missing, ChildFailed) as error:
@@ -147,12 +147,12 @@ def tell_next(farm: Farm, buildx: Buildx, context: Path) -> None:
 The door is open until Ctrl-C. To try in another terminal:
 
   export DOCKER_CONFIG={buildx.configuration}
-  {buildx.docker} buildx build --builder {ALICE} --output type=local,dest=/tmp/kilngate-demo {context}
+  {buildx.docker} buildx build --builder {ALICE} --output type=local,dest={context}.out {context}
   {buildx.docker} buildx build --builder {CI} --no-cache {context}
   {buildx.docker} buildx build --builder {STRANGER} {context}
   curl -s http://127.0.0.1:{farm.admin_port}/metrics | grep ^kilngate_
-  kilngate explain --config {farm.settings_file} --certificate {alice.certificate}
-  kilngate audit verify {farm.audit}
+  {kilngate()} explain --config {farm.settings_file} --certificate {alice.certificate}
+  {kilngate()} audit verify {farm.audit}
 
 Settings: {farm.settings_file}
 Log:      {farm.log}""")
@@ -180,6 +180,27 @@ def step(title: str) -> Iterator[list[str]]:
     click.echo(f"  {time.monotonic() - begun_s:.1f} s")
 
 
+@contextmanager
+def orderly_end(running: ExitStack) -> Iterator[None]:
+    """Take SIGTERM for a Ctrl-C; whatever ends the block, stop all of `running`, undisturbed by a second one."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, end_as_if_interrupted)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            signal.signal(number, signal.SIG_IGN)
+        running.close()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def end_as_if_interrupted(_signal: int, _frame: FrameType | None) -> None:
     """Turn SIGTERM into Ctrl-C, so that everything that was started is stopped."""
     raise KeyboardInterrupt
+
+
+def kilngate() -> str:
+    """Return how this very program is called from any directory."""
+    installed = Path(sys.executable).with_name("kilngate")
+    return str(installed) if installed.exists() else f"{sys.executable} -m proxy"
