@@ -202,7 +202,16 @@ class App:
             before.cancel()
         for fact in built.facts:
             self._emit(fact)
-        self._emit(SettingsLoaded(self._generation, built.bundle.digest, tuple(settings.tenants), wall_ns(), changes))
+        self._emit(
+            SettingsLoaded(
+                self._generation,
+                built.bundle.digest,
+                tuple(settings.tenants),
+                wall_ns(),
+                changes,
+                issuers=tuple(source.issuer for source in built.keysets.sources),
+            )
+        )
 
     # --- stop -------------------------------------------------------------------------------
 
