@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.errors import Refused
@@ -42,6 +42,10 @@ def test_a_token_holds_until_its_end_and_the_leeway() -> None:
 
 
 @given(st.integers(1, 24 * HOUR), st.integers(-30 * HOUR, 30 * HOUR))
+@example(HOUR, -61)
+@example(HOUR, -60)
+@example(HOUR, HOUR + 59)
+@example(HOUR, HOUR + 60)
 def test_a_token_is_good_from_leeway_before_its_begin_to_just_before_leeway_after_its_end(life: int, at: int) -> None:
     reason = outcome({"iat": NOW, "exp": NOW + life}, (NOW + at) * SECOND_NS)
 
@@ -101,6 +105,14 @@ def test_times_that_are_not_times_are_refused(claims: dict[str, object]) -> None
     assert refusal(claims).reason is Reason.TOKEN_CLAIMS
 
 
+def test_no_calendar_reaches_further_than_the_year_9999() -> None:
+    last = 253_402_300_799
+    claims: dict[str, object] = {"iat": last - HOUR, "exp": last}
+
+    assert check_times(claims, EXPECTED, now_wall_ns=(last - 1) * SECOND_NS) == (last + 60) * SECOND_NS
+    assert refusal({**claims, "exp": last + 1}).reason is Reason.TOKEN_CLAIMS
+
+
 def test_a_token_may_live_exactly_as_long_as_allowed() -> None:
     assert check_times({"iat": NOW, "exp": NOW + 24 * HOUR}, EXPECTED, now_wall_ns=NOW_NS)
 
@@ -122,6 +134,7 @@ def test_a_token_that_is_not_for_us_is_refused_with_the_audience_to_ask_for(
         check_audience({"aud": audience}, expected)
 
     assert raised.value.reason is Reason.TOKEN_WRONG_AUDIENCE
+    assert raised.value.detail == "our audience is not in it"
     assert "Ask your issuer for audience us (" in raised.value.public_text("r")
 
 
@@ -132,6 +145,7 @@ def test_a_token_for_others_too_passes_only_if_that_is_allowed(audience: object)
         check_audience({"aud": audience}, EXPECTED)
 
     assert raised.value.reason is Reason.TOKEN_WRONG_AUDIENCE
+    assert raised.value.detail == "it is meant for others too"
 
 
 def test_a_token_without_aud_is_refused() -> None:
@@ -154,6 +168,7 @@ def test_a_token_of_another_kind_is_refused(type_: str) -> None:
 
 def test_the_subject_is_a_text() -> None:
     assert check_subject({"sub": "s" * 1024}) == "s" * 1024
+    assert check_subject({"sub": "s"}) == "s"
 
 
 @pytest.mark.parametrize("claims", [{}, {"sub": ""}, {"sub": None}, {"sub": 7}, {"sub": ["a"]}, {"sub": "s" * 1025}])
