@@ -78,7 +78,7 @@ class Builds:
         self._emit = emit
         self._live: dict[str, Build] = {}
         self._ending: dict[Build, int] = {}
-        self._waiting: dict[str, list[Callable[[], None]]] = {}
+        self._waiting: dict[tuple[str, str], list[Callable[[], None]]] = {}
 
     def __len__(self) -> int:
         return sum(1 for build in self._live.values() if build.is_told)
@@ -103,20 +103,21 @@ class Builds:
             raise Refused(reason, tenant=call.caller.tenant)
         call.ref = facts.ref
         build = self._live[facts.ref] = Build(call, facts)
-        for wake in self._waiting.pop(facts.ref, []):
+        for wake in self._waiting.pop((call.caller.tenant, call.ref), []):
             wake()
         return build
 
-    def when_open(self, ref: str, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when a Solve brings `ref`; return what forgets it again."""
-        self._waiting.setdefault(ref, []).append(wake)
+    def when_open(self, call: Call, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when a Solve of the caller's tenant brings the ref that `call` names; return what forgets it."""
+        name = (call.caller.tenant, call.ref)
+        self._waiting.setdefault(name, []).append(wake)
 
         def forget() -> None:
-            wakes = self._waiting.get(ref, [])
+            wakes = self._waiting.get(name, [])
             if wake in wakes:
                 wakes.remove(wake)
             if not wakes:
-                self._waiting.pop(ref, None)
+                self._waiting.pop(name, None)
 
         return forget
 

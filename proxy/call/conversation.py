@@ -62,6 +62,7 @@ class Conversation:
         self._waker = waker
         self._heads = Heads()
         self._identifying = Identifying(world, certificate)
+        self._judged = (0, "unknown")
         self._retries: dict[int, int] = {}
         self._calls: dict[int, Call] = {}
         self._waiting: dict[int, Call] = {}
@@ -81,7 +82,9 @@ class Conversation:
 
     def begin(self, stream: int, fields: Fields, now_ns: int) -> Call | None:
         """Judge the head of a call (`http2.calls.Calls.begin`)."""
+        self._judged, self._identifying.last = (stream, "unknown"), None
         head = self._heads.read(fields)
+        self._judged = (stream, head.method.path if head.method else "unknown")
         try:
             caller = self._identifying.caller(head.authorization)
         except KeysNeeded as needed:
@@ -120,8 +123,7 @@ class Conversation:
         """Note a refusal and say what the caller reads."""
         reference = CallId(self._connection, stream)
         if call is None or call.state in (State.JUDGING, State.WAITING):
-            caller = call.caller if call else self._identifying.last
-            method = call.method.path if call else self._identifying.last_method
+            caller, method = (call.caller, call.method.path) if call else self._who_asked(stream)
             self._world.emit(CallRefused(reference, caller, self._peer, method, refused.reason, refused.detail))
             self._close(stream, call, refused.reason.code, refused.reason, now_ns)
         else:
@@ -176,9 +178,13 @@ class Conversation:
 
     # --- judging ----------------------------------------------------------------------------
 
+    def _who_asked(self, stream: int) -> tuple[Caller | None, str]:
+        """Return who made the call that was judged last, and its method; what is known of it is of no other call."""
+        judged, method = self._judged
+        return (self._identifying.last, method) if judged == stream else (None, "unknown")
+
     def _allowed(self, caller: Caller, head: ReadHead) -> Method:
         """Return the method, if the caller may call it at all."""
-        self._identifying.last_method = head.method.path if head.method else "unknown"
         if head.method is None:
             raise Refused(Reason.METHOD_UNKNOWN)
         self._need_role(caller, head.method, head.method.probe_role or head.method.least_role)
@@ -246,10 +252,11 @@ class Conversation:
         call.move(State.WAITING)
         call.deadline_ns = now_ns + WAIT_FOR_BUILD_NS
         self._waiting[call.id.stream] = call
-        call.holds(self._world.builds.when_open(call.ref, lambda: self._build_came(call)))
+        call.holds(self._world.builds.when_open(call, lambda: self._build_came(call)))
 
     def _build_came(self, call: Call) -> None:
-        if call.state is not State.WAITING or self._world.builds.find(call) is None:
+        # Whoever was let go before it may have found its connection broken, and ended all calls on it.
+        if call.state is not State.WAITING:
             return
         del self._waiting[call.id.stream]
         try:

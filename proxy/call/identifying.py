@@ -10,7 +10,8 @@ from proxy.identity.credentials import Credentials, PresentedCertificate
 class Identifying:
     """The callers of one connection, usually one.
 
-    A connection counts against its tenant's limit from the first proven call on.
+    A connection counts against its tenant's limit from the first proven call on. `last` is
+    who made the call that was judged last, None if nobody was proven.
     """
 
     def __init__(self, world: World, certificate: PresentedCertificate | None) -> None:
@@ -19,8 +20,8 @@ class Identifying:
         self._held: dict[str, Callable[[], None]] = {}
         self._authorization: tuple[bytes, ...] = ()
         self._generation = -1
+        self._known: Caller | None = None
         self.last: Caller | None = None
-        self.last_method = "unknown"
         self.tenant: str | None = None
 
     def caller(self, authorization: tuple[bytes, ...]) -> Caller:
@@ -32,7 +33,7 @@ class Identifying:
         """
         generation = self._world.generation
         wall_ns = self._world.wall_ns()
-        known = self.last
+        known = self.last = self._known
         if (
             known is not None
             and generation.number == self._generation
@@ -40,12 +41,13 @@ class Identifying:
             and wall_ns < known.judged_until_ns
         ):
             return known
-        self.last = None
+        self.last = self._known = None
         caller = generation.authenticator.authenticate(
             Credentials(self._certificate, authorization), now_wall_ns=wall_ns
         )
+        self.last = caller
         self._count(caller)
-        self.last, self._authorization, self._generation = caller, authorization, generation.number
+        self._known, self._authorization, self._generation = caller, authorization, generation.number
         return caller
 
     def close(self) -> None:

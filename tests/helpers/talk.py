@@ -178,6 +178,7 @@ class Line:
         self.number = number
         self.badge = badge
         self.now_ns = 0
+        self.is_broken = False
         self.retried: list[int] = []
         self.gone: list[int] = []
         self.calls: dict[int, Call] = {}
@@ -193,8 +194,10 @@ class Line:
         self.retried.append(stream)
 
     def let_go(self, stream: int) -> None:
-        """Note that a call's octets may pass."""
+        """Note that a call's octets may pass, unless the connection turns out to be broken."""
         self.gone.append(stream)
+        if self.is_broken:
+            self.hang_up()
 
     def end_call(self, stream: int, refused: Refused) -> None:
         """End a call as the relay does."""

@@ -263,9 +263,9 @@ def test_a_status_stream_that_cannot_be_read_leaves_a_build_without_steps(octets
 def test_who_waits_for_a_ref_is_woken_once_when_it_comes() -> None:
     books = Books()
     woken: list[str] = []
-    books.builds.when_open("r", lambda: woken.append("first"))
-    books.builds.when_open("r", lambda: woken.append("second"))
-    books.builds.when_open("other", lambda: woken.append("other"))
+    books.builds.when_open(books.call(ref="r"), lambda: woken.append("first"))
+    books.builds.when_open(books.call(ref="r"), lambda: woken.append("second"))
+    books.builds.when_open(books.call(ref="other"), lambda: woken.append("other"))
     call, _ = books.build("r")
     books.builds.end(call, Code.OK, None, 200)
     books.build("r")
@@ -273,11 +273,23 @@ def test_who_waits_for_a_ref_is_woken_once_when_it_comes() -> None:
     assert woken == ["first", "second"]
 
 
+def test_a_ref_that_another_tenant_brings_wakes_nobody_yet() -> None:
+    books = Books()
+    woken: list[str] = []
+    books.builds.when_open(books.call(ref="r"), lambda: woken.append("ours"))
+    theirs, _ = books.build("r", "rival")
+    early = list(woken)
+    books.builds.end(theirs, Code.OK, None, 200)
+    books.build("r")
+
+    assert (early, woken) == ([], ["ours"])
+
+
 def test_who_waits_no_more_is_not_woken() -> None:
     books = Books()
     woken: list[str] = []
-    forget_first = books.builds.when_open("r", lambda: woken.append("first"))
-    forget_second = books.builds.when_open("r", lambda: woken.append("second"))
+    forget_first = books.builds.when_open(books.call(ref="r"), lambda: woken.append("first"))
+    forget_second = books.builds.when_open(books.call(ref="r"), lambda: woken.append("second"))
     forget_first()
     forget_first()
     books.build("r")
@@ -288,6 +300,6 @@ def test_who_waits_no_more_is_not_woken() -> None:
 
 def test_a_ref_that_nobody_waits_for_any_more_is_forgotten() -> None:
     books = Books()
-    books.builds.when_open("r", lambda: None)()
+    books.builds.when_open(books.call(ref="r"), lambda: None)()
 
     assert books.builds._waiting == {}
