@@ -118,22 +118,30 @@ class DirectRecords:
         self._out = connection._from_ssl
         self._is_borrowed = False
         self._kept: Any = None
-        self._end: RecordsEnded | None = None
+        self._end: tuple[str, bool] | None = None
         self._ssl = connection._ssl
         self._owner = connection
         lib.SSL_clear_mode(self._ssl, lib.SSL_MODE_ENABLE_PARTIAL_WRITE)
 
     def open(self, count: int, target: memoryview) -> int:
         """See `Records`."""
-        if self._end is not None:
-            raise self._end
+        if self._end is None:
+            if count:
+                self._read_from(_ARRIVED, count)
+                self._is_borrowed, self._kept = True, None
+            filled = self._decrypt(target)
+            if filled or self._end is None:
+                return filled
+        detail, is_clean = self._end
+        raise RecordsEnded(detail, is_clean=is_clean)
+
+    def _decrypt(self, target: memoryview) -> int:
+        # Nothing may be raised where a buffer of cffi is at hand: the traceback would keep it, and where the two
+        # end in a cycle, CPython's collector frees the memoryview first and crashes (seen in 3.11).
         # SSL_get_error looks at the error queue of the thread, where anybody may have left something.
         lib.ERR_clear_error()
-        if count:
-            self._read_from(_ARRIVED, count)
-            self._is_borrowed, self._kept = True, None
         ssl, read = self._ssl, lib.SSL_read
-        start = ffi.from_buffer(target, require_writable=True)
+        start = ffi.from_buffer(target)
         filled, room, got = 0, len(target), 1
         while filled < room and (got := read(ssl, start + filled, room - filled)) > 0:
             filled += got
@@ -141,20 +149,25 @@ class DirectRecords:
         if self.has_more:
             self._keep_rest()
         elif (code := lib.SSL_get_error(ssl, got)) != lib.SSL_ERROR_WANT_READ:
-            self._end = RecordsEnded(_last_words(), is_clean=code == lib.SSL_ERROR_ZERO_RETURN)
+            self._end = _last_words(), code == lib.SSL_ERROR_ZERO_RETURN
             self.has_more = True
-            if not filled:
-                raise self._end
         return filled
 
     def seal(self, octets: Octets, used: int) -> int:
         """See `Records`."""
+        used, is_sealed = self._encrypt(octets, used)
+        if not is_sealed:
+            raise RecordsEnded(_last_words())
+        return used
+
+    def _encrypt(self, octets: Octets, used: int) -> tuple[int, bool]:
+        # Nothing may be raised here; see `_decrypt`.
         ssl, count, start = self._ssl, len(octets), ffi.from_buffer(octets)
         for at in range(0, count, _STEP_OCTETS):
             if lib.SSL_write(ssl, start + at, min(_STEP_OCTETS, count - at)) <= 0:
-                raise RecordsEnded(_last_words())
+                return used, False
             used += self._fetch(used)
-        return used if count else used + self._fetch(used)
+        return (used if count else used + self._fetch(used)), True
 
     def shed(self) -> None:
         """See `Records`."""
