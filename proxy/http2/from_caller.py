@@ -177,11 +177,7 @@ class FromCaller:
             raise ProtocolFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window takes")
         self._keep(stream, octets, padding_octets=len(payload) - len(octets), is_last=is_last)
         self._read(stream, octets, now_ns)
-        if number in exchange.streams:
-            exchange.pump(stream)
-            exchange.credit_caller(stream)
-            exchange.credit_caller(None)
-            self.close_if_done(stream)
+        self.move_on(stream)
         return False
 
     def _keep(self, stream: Stream, octets: memoryview, *, padding_octets: int, is_last: bool) -> None:
@@ -232,15 +228,22 @@ class FromCaller:
         self._exchange.up.allowance -= stream.up.allowance
         stream.up.allowance = 0
 
-    def close_if_done(self, stream: Stream) -> None:
-        """Forget a stream that both sides have ended."""
+    def move_on(self, stream: Stream) -> None:
+        """Send on what may go, credit the caller, and forget the stream if both sides have ended it."""
+        exchange = self._exchange
+        if stream.number not in exchange.streams:
+            return
+        exchange.pump(stream)
+        exchange.credit_caller(stream)
+        exchange.credit_caller(None)
         if stream.caller_ended and stream.daemon_ended and not stream.queue:
-            self._exchange.forget(stream)
+            exchange.forget(stream)
 
     def read_again(self, stream: Stream, now_ns: int) -> None:
         """Read what arrived before the call was decided."""
-        if stream.reader is not None:
+        if stream.number in self._exchange.streams:
             self._read(stream, memoryview(b"".join(stream.queue)), now_ns)
+            self.move_on(stream)
 
     # --- heads ------------------------------------------------------------------------------
 

@@ -122,10 +122,7 @@ class Relay:
         stream = self._exchange.streams.get(number)
         if stream is not None and stream.call is not None:
             stream.take_up(stream.call)
-            self._exchange.pump(stream)
-            self._exchange.credit_caller(stream)
-            self._exchange.credit_caller(None)
-            self._from_caller.close_if_done(stream)
+            self._from_caller.move_on(stream)
 
     def end_call(self, number: int, refused: Refused, now_ns: int) -> None:
         """End one call with a sentence."""
