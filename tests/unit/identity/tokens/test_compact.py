@@ -59,6 +59,9 @@ HOSTILE = {
     "scheme and a blank": (b"Bearer ",),
     "no scheme": (TOKEN.encode(),),
     "basic": (b"Basic dXNlcjpwYXNz",),
+    "a token under another scheme": (b"Basic " + TOKEN.encode(),),
+    "a token under a longer scheme": (b"Bearer2 " + TOKEN.encode(),),
+    "a token behind a blank": (b" " + TOKEN.encode(),),
     "two blanks": (b"Bearer  " + TOKEN.encode(),),
     "tab": (b"Bearer\t" + TOKEN.encode(),),
     "blank before": (b" " + GOOD,),
@@ -126,6 +129,23 @@ def test_what_is_not_exactly_one_well_formed_token_is_refused(values: tuple[byte
     assert SIGNATURE not in raised.value.public_text("x") + raised.value.detail
 
 
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ((GOOD, GOOD), "more than one authorization value was sent"),
+        ((GOOD + b", " + GOOD,), "the authorization value is a list"),
+        ((b"Basic " + TOKEN.encode(),), "the authorization value must be 'Bearer' and a token"),
+        ((GOOD + b"==",), "it is not three parts of base64url without padding"),
+        ((with_header(jku="x"),), "its header has 'jku', which is not accepted"),
+    ],
+)
+def test_a_refusal_says_what_to_mend(values: tuple[bytes, ...], why: str) -> None:
+    with pytest.raises(Refused) as raised:
+        read_bearer(values, limit_octets=LIMIT)
+
+    assert raised.value.public_text("r") == f"[KG-120] the token cannot be read: {why} (ref r)"
+
+
 def test_a_token_of_exactly_the_allowed_size_is_read() -> None:
     assert read_bearer([GOOD], limit_octets=len(GOOD)) is not None
     with pytest.raises(Refused, match="token-malformed"):
@@ -152,6 +172,7 @@ def test_any_header_is_read_or_refused(header: dict[str, object]) -> None:
 
 
 def test_a_key_id_is_short_and_printable() -> None:
+    assert is_key_id("k")
     assert is_key_id("k" * 128)
     assert not is_key_id("k" * 129)
     assert not is_key_id("")

@@ -37,6 +37,7 @@ def test_keys_may_come_by_https_and_from_this_machine(url: str) -> None:
         ("https://issuer.example.com:port", "not a URL"),
         ("https://[::1", "not a URL"),
         ("https://issuer.example.com/a b", "not a URL"),
+        ("https://issuer.example.com/\x7f", "not a URL"),
         ("https://issuer.example.com/\r\nhost: x", "not a URL"),
         ("https://issuér.example.com", "not a URL"),
     ],
