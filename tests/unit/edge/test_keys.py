@@ -123,7 +123,8 @@ FAULTS = [
 def test_an_issuer_that_answers_badly_takes_no_good_keys_away(
     path: str, fault: Fault, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(key_documents, "TIMEOUT_SECONDS", 0.5)
+    # Short only where waiting is the point: a busy machine needs a moment for a large answer.
+    monkeypatch.setattr(key_documents, "TIMEOUT_SECONDS", 0.5 if fault in (Fault.HUNG, Fault.TRICKLE) else 20.0)
 
     async def story() -> None:
         async with Issuer() as issuer, fetching(remote(issuer.url)) as told:
