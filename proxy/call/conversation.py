@@ -30,11 +30,15 @@ from proxy.caller import Caller, Role
 from proxy.errors import KeysNeeded, Refused
 from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted
 from proxy.grpc.head import Fields
+from proxy.http2.frames import ErrorCode, ProtocolFault
 from proxy.identity.credentials import PresentedCertificate
 from proxy.reasons import Code, Reason
 
 # A caller whose issuer's keys were fetched in vain is told so; it does not wait again.
 MOST_RETRIES = 2
+# So often may a caller try before anybody was proven on its connection; stock buildx tries at most five times.
+STRANGER_CALLS = 8
+TOO_MUCH_FROM_A_STRANGER = "too much before anybody was identified"
 
 
 class Waker(Protocol):
@@ -81,7 +85,14 @@ class Conversation:
     # --- what the relay asks ----------------------------------------------------------------
 
     def begin(self, stream: int, fields: Fields, now_ns: int) -> Call | None:
-        """Judge the head of a call (`http2.calls.Calls.begin`)."""
+        """Judge the head of a call (`http2.calls.Calls.begin`).
+
+        Raises:
+            Refused: as there.
+            ProtocolFault: ENHANCE_YOUR_CALM, a stranger keeps trying.
+        """
+        if self.tenant is None and self.strangers_refused >= STRANGER_CALLS:
+            raise ProtocolFault(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_FROM_A_STRANGER)
         self._judged, self._identifying.last = (stream, "unknown"), None
         head = self._heads.read(fields)
         self._judged = (stream, head.method.path if head.method else "unknown")

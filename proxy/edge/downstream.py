@@ -8,7 +8,7 @@ reading of the other side; that, and the windows of HTTP/2, bound what is held.
 import socket
 from contextlib import suppress
 
-from proxy.call.conversation import Conversation
+from proxy.call.conversation import TOO_MUCH_FROM_A_STRANGER, Conversation
 from proxy.edge.arrival import Arrival
 from proxy.edge.host import READ_OCTETS, Host
 from proxy.edge.tls_records import PeerClosed, TlsConnection
@@ -23,8 +23,7 @@ from proxy.units import SECOND_NS
 
 # Above this a side that does not take its octets stops the reading of the other one.
 FULL_OCTETS = 128 * 1024
-# Strangers may try this often, and say this much, before the connection is closed.
-STRANGER_CALLS = 8
+# Strangers may say this much before the connection is closed.
 STRANGER_OCTETS = 64 * 1024
 # buildx and buildctl never ask whether we are there; a vanished laptop is found by asking it.
 SILENCE_NS = 30 * SECOND_NS
@@ -125,11 +124,9 @@ class Downstream:
             self._receive()
 
     def _check_stranger(self) -> None:
-        if self._conversation.tenant is None and (
-            self._conversation.strangers_refused >= STRANGER_CALLS
-            or self._relay.received_frame_octets + len(self._kept) > STRANGER_OCTETS
-        ):
-            raise ProtocolFault(ErrorCode.ENHANCE_YOUR_CALM, "too much before anybody was identified")
+        said_octets = self._relay.received_frame_octets + len(self._kept)
+        if self._conversation.tenant is None and said_octets > STRANGER_OCTETS:
+            raise ProtocolFault(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_FROM_A_STRANGER)
 
     # --- the daemon's octets ----------------------------------------------------------------
 
