@@ -18,6 +18,7 @@ from proxy.lab.context import find_busybox, small
 from proxy.lab.engine import find_engine
 from proxy.lab.farm import Farm, lay_out
 from proxy.lab.missing import Missing
+from proxy.lab.sockets import remove_sockets
 
 ALICE, CI, STRANGER = "kilngate-alice", "kilngate-ci", "kilngate-stranger"
 TOLD_METRICS = (
@@ -78,6 +79,7 @@ def run(running: ExitStack, state: Path, suite: str, *, is_once: bool) -> int:
     with step("kilngate serve") as said:
         door = farm.start_door()
         running.callback(door.stop)
+        running.callback(remove_sockets, farm.token_socket.parent)
         running.callback(farm.start_token_door().stop)
         said.append(f"127.0.0.1:{farm.port} for callers, 127.0.0.1:{farm.admin_port} for operators")
     exit_code = build_all(farm, buildx, context)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +30,8 @@ class Child:
     """A process of ours with its log in a file.
 
     It leads a session of its own, so that a Ctrl-C at our terminal reaches us alone
-    and we decide in which order things end.
+    and we decide in which order things end. If we die without a chance to decide, it
+    is asked to end, where the system can do that.
     """
 
     def __init__(
@@ -44,9 +46,14 @@ class Child:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-                env=None if environment is None else dict(environment), cwd=directory,
-            )  # fmt: skip
+                [*end_with_parent(), *command],
+                env=None if environment is None else dict(environment),
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
 
     @property
     def pid(self) -> int:
@@ -102,6 +109,20 @@ class Child:
         self.signal(signal.SIGKILL)
         end(family)
         return self.wait(15.0)
+
+
+@cache
+def end_with_parent() -> tuple[str, ...]:
+    """Return the words before a command that have the kernel end it with its parent; none where they are not known.
+
+    The parent is the thread that starts it: start children from the main thread (prctl(2), PR_SET_PDEATHSIG).
+    """
+    words = ("setpriv", "--pdeathsig", "TERM")
+    try:
+        done = subprocess.run([*words, "true"], stderr=subprocess.DEVNULL, check=False)
+    except OSError:
+        return ()
+    return words if done.returncode == 0 else ()
 
 
 def stop_process(process: ProcessId, timeout_s: float) -> None:

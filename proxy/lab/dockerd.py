@@ -13,7 +13,7 @@ from pathlib import Path
 from proxy.lab.child import Child, ChildFailed, identify, stop_process
 from proxy.lab.missing import Missing
 from proxy.lab.packages import Packages
-from proxy.lab.sockets import answers_http2, socket_directory
+from proxy.lab.sockets import answers_http2, remove_sockets, socket_directory
 
 SUITE = "trixie"
 # Trixie's runc is linked against this glibc; on an older one bookworm's runs, with the rest of trixie.
@@ -72,6 +72,7 @@ class OwnEngine:
 
     def _started(self) -> Child:
         self._end_leftover()
+        self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         child = Child(self._command, self.log, environment=self._environment)
         self._pid_file.write_text(str(child.pid))
         try:
@@ -98,11 +99,11 @@ class OwnEngine:
     def _forget(self) -> None:
         self._pid_file.unlink(missing_ok=True)
         # A killed daemon leaves its sockets, and the pid of its containerd, for which the next one would wait 10 s.
-        for leftover in Path(self.url.partition("://")[2]).parent.iterdir():
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+        remove_sockets(self._runtime)
+
+    @property
+    def _runtime(self) -> Path:
+        return Path(self.url.partition("://")[2]).parent
 
     @property
     def _pid_file(self) -> Path:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -58,6 +59,11 @@ def socket_directory(wanted: Path) -> Path:
     if chosen.is_symlink() or chosen.stat().st_uid != os.geteuid():
         raise Missing(f"{chosen} belongs to somebody else; remove it")
     return chosen
+
+
+def remove_sockets(directory: Path) -> None:
+    """Remove a directory that `socket_directory` gave, with all that daemons left in it."""
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def answers_http2(url: str, timeout_s: float = 3.0) -> bool:

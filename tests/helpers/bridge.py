@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxy.lab.sockets import UPGRADE, read_upgrade, socket_directory
+from proxy.lab.sockets import UPGRADE, read_upgrade, remove_sockets, socket_directory
 
 
 @contextmanager
@@ -23,6 +23,7 @@ def bare(url: str, directory: Path) -> Iterator[str]:
         threading.Thread(target=serve, args=(listener, url.removeprefix("docker://")), daemon=True).start()
         yield f"unix://{path}"
         listener.shutdown(socket.SHUT_RDWR)
+    remove_sockets(path.parent)
 
 
 def serve(listener: socket.socket, daemon: str) -> None:

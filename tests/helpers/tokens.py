@@ -8,7 +8,7 @@ from pathlib import Path
 
 from proxy.lab.issuer import signing_key
 from proxy.lab.program import start_token_door
-from proxy.lab.sockets import is_open, socket_directory
+from proxy.lab.sockets import is_open, remove_sockets, socket_directory
 from proxy.lab.tokens import mint
 
 AUDIENCE = "https://farm.test"
@@ -39,3 +39,4 @@ def token_door(directory: Path, address: str, ca: Path, token: str) -> Iterator[
         yield f"unix://{listen}"
     finally:
         child.stop()
+        remove_sockets(listen.parent)

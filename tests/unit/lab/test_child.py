@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from proxy.lab.child import Child, ChildFailed, ProcessId, descendants, identify, send, stop_process
+from proxy.lab.child import (
+    Child,
+    ChildFailed,
+    ProcessId,
+    descendants,
+    end_with_parent,
+    identify,
+    send,
+    stop_process,
+    wait_gone,
+)
+from proxy.lab.program import SOURCE
 
 SHELL_WITH_GRANDCHILD = ["sh", "-c", "sleep 60 & sleep 60 & echo started; wait"]
 STUBBORN = [
@@ -82,6 +93,23 @@ def test_a_child_that_is_never_ready_is_told(tmp_path: Path) -> None:
     with pytest.raises(ChildFailed, match="not ready"):
         child.wait_ready(lambda: False, 0.05)
     child.kill()
+
+
+@pytest.mark.skipif(not end_with_parent(), reason="this system has no setpriv that knows --pdeathsig")
+def test_a_child_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = (
+        "import os; from pathlib import Path; from proxy.lab.child import Child;"
+        "print(Child(['sh', '-c', 'echo up; exec sleep 60'], Path('log')).pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    parent = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+
+    done = subprocess.run(parent, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    orphan = identify(int(done.stdout))
+
+    wait_gone([orphan] if orphan else [], 10)
+    assert done.returncode == -9
+    assert identify(int(done.stdout)) is None
 
 
 def test_we_are_a_process_with_an_identity() -> None:

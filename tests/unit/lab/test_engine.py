@@ -20,6 +20,7 @@ FAKE_BUILDKITD = """#!/usr/bin/env python3
 import socket, sys
 path = sys.argv[sys.argv.index("--addr") + 1].removeprefix("unix://")
 with socket.socket(socket.AF_UNIX) as listener:
+    listener.settimeout(60)
     listener.bind(path)
     listener.listen()
     while True:
