@@ -9,6 +9,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -19,6 +20,15 @@ from proxy.units import SECOND_NS
 REMEMBERED = 512
 LEAST_RSA_BITS = 2048
 LEAST_EC_BITS = 224
+# What `cryptography` raises, beside ValueError, on certificates that are odd but well formed.
+_UNREADABLE = (
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+# Deltas and lists by or for others need more than a look-up; taken for whole ones they would let revoked callers in.
+_ODD_LISTS = (x509.DeltaCRLIndicator, x509.IssuingDistributionPoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,13 @@ def read_certificate(der: bytes) -> Certificate:
     Raises:
         ValueError: it cannot be read, or a name in it has characters that no name may have.
     """
-    parsed = x509.load_der_x509_certificate(der)
+    try:
+        return _facts(x509.load_der_x509_certificate(der))
+    except _UNREADABLE:
+        raise ValueError("something in it is not understood") from None
+
+
+def _facts(parsed: x509.Certificate) -> Certificate:
     key = parsed.public_key()
     return Certificate(
         names=_names(parsed),
@@ -96,8 +112,8 @@ def _checked(kind: str, name: str) -> str:
 
 def _check_spiffe(name: str) -> None:
     """SPIFFE X509-SVID and SPIFFE-ID 2.2, 2.3: no escapes, no dot segments, one spelling only."""
-    domain, _, path = name.removeprefix("spiffe://").partition("/")
-    has_odd_segment = bool(path) and any(part in ("", ".", "..") for part in path.split("/"))
+    domain, slash, path = name.removeprefix("spiffe://").partition("/")
+    has_odd_segment = bool(slash) and any(part in ("", ".", "..") for part in path.split("/"))
     if not name.startswith("spiffe://") or not domain or domain != domain.lower() or has_odd_segment:
         raise ValueError("its SPIFFE id is not well formed")
     if any(odd in name for odd in "%?#@"):
@@ -130,13 +146,12 @@ class Revocations:
         """Take the newest list of each issuer.
 
         Raises:
-            ValueError: a list was not signed by any of the authorities.
+            ValueError: a list was not signed by any of the authorities, or is of a kind that is not understood.
         """
         self._revoked: dict[bytes, frozenset[int]] = {}
         self._until_ns: dict[bytes, int] = {}
         for each in sorted(lists, key=lambda one: one.last_update_utc):
-            if not any(_is_signed_by(each, authority) for authority in authorities):
-                raise ValueError("a revocation list is not signed by an authority of the same block")
+            _check_list(each, authorities)
             issuer = each.issuer.public_bytes()
             self._revoked[issuer] = frozenset(entry.serial_number for entry in each)
             until = each.next_update_utc
@@ -149,6 +164,14 @@ class Revocations:
     def until_ns(self, certificate: Certificate) -> int | None:
         """Return when the list of its issuer ends, None if there is no list."""
         return self._until_ns.get(certificate.issuer)
+
+
+def _check_list(each: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]) -> None:
+    if not any(_is_signed_by(each, authority) for authority in authorities):
+        raise ValueError("a revocation list is not signed by an authority of the same block")
+    for extension in each.extensions:
+        if extension.critical or isinstance(extension.value, _ODD_LISTS):
+            raise ValueError("a revocation list is a delta, covers a part only, or has a critical extension")
 
 
 def read_lists(octets: bytes) -> list[x509.CertificateRevocationList]:
@@ -167,6 +190,14 @@ def read_lists(octets: bytes) -> list[x509.CertificateRevocationList]:
 
 
 def _is_signed_by(each: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
-    if each.issuer != authority.subject:
+    if each.issuer != authority.subject or not is_authority(authority):
         return False
     return each.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate may issue others."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False

@@ -13,9 +13,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from proxy.caller import Caller
 from proxy.errors import Refused
-from proxy.identity.chain import Certificate, Revocations, read_certificate, read_lists
-from proxy.identity.credentials import Credentials, PresentedCertificate
-from proxy.identity.rules import Rules, TenantName, explain, first_match, nearly
+from proxy.identity.chain import Certificate, Revocations, is_authority, read_certificate, read_lists
+from proxy.identity.credentials import ChainFault, Credentials, PresentedCertificate
+from proxy.identity.rules import Rule, Rules, TenantName, explain, first_match, nearly
 from proxy.reasons import Reason
 from proxy.record import Record
 from proxy.units import said
@@ -101,6 +101,9 @@ class Mtls:
 
     def __init__(self, config: Config, ca_pem: bytes, crl: bytes | None) -> None:
         authorities = x509.load_pem_x509_certificates(ca_pem)
+        for each in authorities:
+            if not is_authority(each):
+                raise ValueError(f"{each.subject.rfc4514_string()} is not an authority: it may not issue certificates")
         self.name = config.title
         self._config = config
         self._authorities = frozenset(each.public_bytes(Encoding.DER) for each in authorities)
@@ -109,7 +112,7 @@ class Mtls:
 
     def is_mine(self, presented: PresentedCertificate) -> bool:
         """Tell whether the chain leads to an authority of this block; a leaf is never its own."""
-        return not self._authorities.isdisjoint(presented.chain[1:])
+        return len(presented.chain) > 1 and presented.chain[-1] in self._authorities
 
     def authenticate(self, shown: Credentials, *, now_wall_ns: int) -> Caller | None:
         """Return who calls; None if no certificate of these authorities was shown.
@@ -120,10 +123,12 @@ class Mtls:
         presented = shown.certificate
         if presented is None or not self.is_mine(presented):
             return None
-        certificate = read(presented)
+        certificate = read(presented.chain[0])
         judge_faults(presented, certificate, now_wall_ns)
-        self._judge(certificate, now_wall_ns)
+        self._check_denied(certificate)
+        self._check_revoked(presented, certificate, now_wall_ns)
         rule = first_match(self._config.rules, self._attributes(certificate))
+        self._check_one_identity(certificate, rule)
         if rule is None:
             detail = f"{self.name}: {nearly(self._config.rules, self._attributes(certificate))}"
             raise Refused(Reason.NO_RULE_MATCHED, detail=detail, subject=certificate.subject)
@@ -140,35 +145,39 @@ class Mtls:
         """Return lines for an operator on how the rules see the certificate; none if it is not ours."""
         if shown.certificate is None or not self.is_mine(shown.certificate):
             return []
-        return explain(self._config.rules, self._attributes(read(shown.certificate)))
+        return explain(self._config.rules, self._attributes(read(shown.certificate.chain[0])))
 
     def _attributes(self, certificate: Certificate) -> dict[str, object]:
         return {kind: certificate.names[kind] for kind in self._config.identity}
 
-    def _judge(self, certificate: Certificate, now_wall_ns: int) -> None:
-        subject = certificate.subject
+    def _check_denied(self, certificate: Certificate) -> None:
         if certificate.serial in self._denied_serials or certificate.spki_sha256 in self._config.deny.spki_sha256:
-            raise Refused(Reason.CERTIFICATE_DENIED, subject=subject)
-        if self._revocations is not None:
-            if self._revocations.is_revoked(certificate):
-                raise Refused(Reason.CERTIFICATE_REVOKED, subject=subject)
-            until_ns = self._revocations.until_ns(certificate)
-            if self._config.crl_policy == "hard" and (until_ns is None or until_ns <= now_wall_ns):
-                raise Refused(Reason.REVOCATION_UNKNOWN, subject=subject)
-        self._check_one_identity(certificate)
+            raise Refused(Reason.CERTIFICATE_DENIED, subject=certificate.subject)
 
-    def _check_one_identity(self, certificate: Certificate) -> None:
+    def _check_revoked(self, presented: PresentedCertificate, certificate: Certificate, now_wall_ns: int) -> None:
+        """Lists are asked about the authorities between too; only the leaf's own issuer must have one."""
+        if self._revocations is None:
+            return
+        for der in presented.chain[:-1]:
+            if self._revocations.is_revoked(read(der)):
+                detail = "" if der == presented.chain[0] else "an authority above it was revoked"
+                raise Refused(Reason.CERTIFICATE_REVOKED, detail=detail, subject=certificate.subject)
+        until_ns = self._revocations.until_ns(certificate)
+        if self._config.crl_policy == "hard" and (until_ns is None or until_ns <= now_wall_ns):
+            detail = "there is no list of its issuer" if until_ns is None else "the list of its issuer is out of date"
+            raise Refused(Reason.REVOCATION_UNKNOWN, detail=detail, subject=certificate.subject)
+
+    def _check_one_identity(self, certificate: Certificate, matched: Rule | None) -> None:
         """A SPIFFE certificate has exactly one URI; names of several tenants in one certificate are no identity."""
         uris = certificate.names["uri"]
         if len(uris) > 1 and any(uri.startswith("spiffe://") for uri in uris):
             raise Refused(Reason.AMBIGUOUS_IDENTITY, why="the certificate has more than one URI beside a SPIFFE id")
-        tenants = set()
-        for kind in self._config.identity:
-            for name in certificate.names[kind]:
-                rule = first_match(self._config.rules, {kind: (name,)})
-                if rule is not None:
-                    tenants.add(rule.tenant)
-        if len(tenants) > 1:
+        alone = (
+            first_match(self._config.rules, {kind: (name,)})
+            for kind in self._config.identity
+            for name in certificate.names[kind]
+        )
+        if len({rule.tenant for rule in (matched, *alone) if rule}) > 1:
             raise Refused(Reason.AMBIGUOUS_IDENTITY, why="the names in the certificate belong to different tenants")
 
     def _until_ns(self, certificate: Certificate) -> int:
@@ -177,14 +186,14 @@ class Mtls:
         return min(certificate.not_after_ns, self._revocations.until_ns(certificate) or 0)
 
 
-def read(presented: PresentedCertificate) -> Certificate:
-    """Return the leaf that was shown.
+def read(der: bytes) -> Certificate:
+    """Return what a certificate that was shown says.
 
     Raises:
         Refused: CERTIFICATE_INVALID.
     """
     try:
-        return read_certificate(presented.chain[0])
+        return read_certificate(der)
     except ValueError as error:
         raise Refused(Reason.CERTIFICATE_INVALID, subject="unknown", why=str(error)) from None
 
@@ -208,15 +217,20 @@ def judge_faults(presented: PresentedCertificate, certificate: Certificate, now_
     if _WRONG_PURPOSE in codes or not certificate.is_for_clients:
         raise Refused(Reason.CERTIFICATE_WRONG_PURPOSE, subject=subject)
     rest = [f for f in presented.faults if f.depth != _LEAF or f.code not in (_EXPIRED, _NOT_YET_VALID)]
-    why = certificate.weakness or (f"its chain has a fault (OpenSSL {rest[0].code} at {rest[0].depth})" if rest else "")
+    why = certificate.weakness or ("; ".join(_fault_said(fault) for fault in rest[:2]))
     if why:
         raise Refused(Reason.CERTIFICATE_INVALID, subject=subject, why=why)
+
+
+def _fault_said(fault: ChainFault) -> str:
+    place = "" if fault.depth == _LEAF else f", {fault.depth} above it in its chain"
+    return f"{fault.text or 'OpenSSL refuses it'} (OpenSSL {fault.code}{place})"
 
 
 def stranger(presented: PresentedCertificate) -> Refused:
     """Return the refusal of a certificate that leads to no block's authorities."""
     try:
-        subject = read(presented).subject
+        subject = read(presented.chain[0]).subject
     except Refused as refused:
         return refused
     return Refused(Reason.CERTIFICATE_UNKNOWN_CA, subject=subject)
