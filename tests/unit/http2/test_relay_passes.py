@@ -95,8 +95,9 @@ class Wire:
         if has_daemon:
             self.caller(head(1, PASSED, end_stream=True))
             self.daemon(GREETING + frames.headers(1, NOT_FOUND, end_stream=True))
-        for told in (self.to_caller, self.to_daemon, *self.heads.values()):
-            told.clear()
+        self.to_caller.clear()
+        self.to_daemon.clear()
+        self.heads = {"caller": {}, "daemon": {}}
 
     def caller(self, octets: bytes) -> "Wire":
         """Let the caller say something."""
@@ -374,6 +375,18 @@ def test_a_smaller_window_binds_the_caller_from_its_acknowledgement_on() -> None
     with pytest.raises(ProtocolFault) as caught:
         wire.caller(data_frames(5, b"x"))
     assert caught.value.code is ErrorCode.FLOW_CONTROL_ERROR
+
+
+def test_a_window_made_smaller_twice_binds_the_caller_when_it_acknowledged_both() -> None:
+    wire = Wire()
+    wire.caller(head(3, PASSED))
+    for octets in (1000, 10):
+        wire.daemon(frames.settings([(frames.INITIAL_WINDOW_SIZE, octets)]))
+    wire.caller(frames.SETTINGS_ACK + data_frames(3, bytes(900)) + frames.SETTINGS_ACK)
+
+    assert len(octets_of(wire.to_daemon, 3)) == 900
+    with pytest.raises(ProtocolFault):
+        wire.caller(data_frames(3, b"x"))
 
 
 def test_a_window_known_before_the_daemon_is_its_first_word_from_us() -> None:
@@ -977,3 +990,54 @@ def test_a_daemon_that_cannot_be_understood_ends_the_pair(octets: bytes, code: E
         Wire().daemon(octets)
 
     assert caught.value.code is code
+
+
+def test_an_answer_that_goes_on_after_its_end_is_not_counted_as_one() -> None:
+    wire = Wire()
+    wire.caller(head(3, READ) + data_frames(3, framed(b"m")) + head(5, PASSED))
+    wire.daemon(frames.headers(5, NOT_FOUND, end_stream=True) + data_frames(5, b"more", end_stream=True))
+
+    assert wire.judge.observed == {}
+    assert wire.judge.ended_ == [1, 5]
+
+
+def test_a_padded_answer_is_read_as_any() -> None:
+    wire = Wire()
+    wire.caller(head(3, PASSED, end_stream=True))
+    wire.daemon(frames.frame(HEADERS, END_HEADERS | END_STREAM | PADDED, 3, b"\3" + NOT_FOUND + bytes(3)))
+
+    assert wire.heads["caller"][3][-1] == (b"grpc-status", b"5")
+    assert wire.judge.codes[3] == (Code.NOT_FOUND, None)
+
+
+def test_a_daemon_that_answers_what_it_was_never_asked_is_not_told_of_its_end() -> None:
+    wire = Wire()
+    undecided(wire, head(3, PASSED)).daemon(frames.headers(3, NOT_FOUND, end_stream=True))
+    wire.relay.end_calls(LOST, 0)
+    wire.take()
+
+    assert kinds(wire.to_caller) == [(HEADERS, 3), (RST_STREAM, 3)]
+    assert wire.to_daemon == []
+    assert wire.relay.open_streams == 0
+
+
+# --- a caller that is not sane --------------------------------------------------------------
+
+
+def test_a_kept_stream_takes_no_more_than_its_own_window() -> None:
+    wire = Wire()
+    wire.judge.waits = True
+    wire.daemon(frames.window_update(0, 1 << 20)).caller(head(3, PASSED))
+    wire.caller(data_frames(3, bytes(DEFAULT_WINDOW_OCTETS)))
+
+    with pytest.raises(ProtocolFault, match="the stream's window") as caught:
+        wire.caller(data_frames(3, b"x"))
+
+    assert caught.value.code is ErrorCode.FLOW_CONTROL_ERROR
+
+
+def test_a_second_head_on_a_stream_that_is_over_goes_nowhere() -> None:
+    wire = Wire().caller(head(1, PASSED, end_stream=True))
+
+    assert wire.to_caller == wire.to_daemon == []
+    assert wire.judge.begun == [1]

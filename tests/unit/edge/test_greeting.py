@@ -1,0 +1,56 @@
+"""The first octets of a caller."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.edge.greeting import HTTP1_ANSWER, PLAIN_ANSWER, Speech, recognise
+from proxy.http2.frames import PREFACE
+
+
+@pytest.mark.parametrize(
+    ("start", "speech"),
+    [
+        (PREFACE, Speech.HTTP2),
+        (PREFACE + b"\0\0\0\4", Speech.HTTP2),
+        (memoryview(PREFACE), Speech.HTTP2),
+        (b"", Speech.UNCLEAR),
+        (b"P", Speech.UNCLEAR),
+        (b"PR", Speech.UNCLEAR),
+        (b"GET / HTTP/1.1\r\n", Speech.HTTP1),
+        (b"PUT /x", Speech.HTTP1),
+        (b"POST /grpc HTTP/1.1\r\n", Speech.HTTP1),
+        (b"OPTIONS *", Speech.HTTP1),
+        (b"PRI * HTTP/1.1\r\n", Speech.OTHER),
+        (b"SSH-2.0-x", Speech.OTHER),
+        (b"GETS ", Speech.OTHER),
+        (b"get / HTTP/1.1\r\n", Speech.OTHER),
+        (b"\x16\x03\x01", Speech.OTHER),
+        (b"\0", Speech.OTHER),
+    ],
+)
+def test_the_first_octets_tell_what_is_spoken(start: bytes, speech: Speech) -> None:
+    assert recognise(start) is speech
+
+
+@pytest.mark.parametrize("whole", [PREFACE, b"CONNECT ", b"DELETE ", b"PATCH ", b"POST ", b"PUT ", b"TRACE ", b"HEAD "])
+def test_what_comes_octet_by_octet_is_unclear_until_it_is_whole(whole: bytes) -> None:
+    said = [recognise(whole[:size]) for size in range(len(whole))]
+
+    assert said == [Speech.UNCLEAR] * len(whole)
+    assert recognise(whole) in (Speech.HTTP2, Speech.HTTP1)
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40))
+def test_what_is_clear_once_stays_so(start: bytes, more: bytes) -> None:
+    first = recognise(start)
+
+    assert first is Speech.UNCLEAR or recognise(start + more) is first
+
+
+def test_a_browser_reads_how_to_build() -> None:
+    head, _, body = HTTP1_ANSWER.partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
+    assert body == PLAIN_ANSWER
