@@ -29,6 +29,7 @@ from proxy.ca.certificates import Key
 
 AUTHORITY_LIFE = timedelta(days=3650)
 CRL_LIFE = timedelta(days=30)
+_OWN_FILES = ("ca.json", "ca.key", "ca.pem", "crl.pem")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}", re.ASCII)
@@ -65,8 +66,9 @@ class Authority:
         """
         if not _DOMAIN.fullmatch(name):
             raise AuthorityError(f"{name!r} is not a domain name in small letters, such as farm.example.com")
-        if (directory / "ca.json").exists():
-            raise AuthorityError(f"{directory} has an authority already; choose another directory")
+        there = [name for name in _OWN_FILES if (directory / name).exists()]
+        if there:
+            raise AuthorityError(f"{directory} has a {there[0]} already; choose another directory")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = certificates.new_key()
         certificate = certificates.authority(name, key, life=AUTHORITY_LIFE)
@@ -101,8 +103,10 @@ class Authority:
         """Issue the farm's own certificate for DNS names and addresses, in `server.pem` and `server.key`.
 
         Raises:
-            AuthorityError: the files are there and `force` is not set.
+            AuthorityError: there is no name, or the files are there and `force` is not set.
         """
+        if not names:
+            raise AuthorityError("a server certificate needs a name")
         key = certificates.new_key()
         made = certificates.server(names, key, self.certificate, self._key, life=life)
         return self._keep("server", made, key, force=force)

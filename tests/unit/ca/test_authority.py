@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from proxy.ca.authority import Authority, AuthorityError
@@ -18,6 +18,7 @@ from proxy.errors import Refused
 from proxy.identity.credentials import Credentials, PresentedCertificate
 from proxy.identity.methods.mtls import Config, Mtls
 from proxy.reasons import Reason
+from tests.helpers.certificates import rsa_key
 
 DAY = timedelta(days=1)
 
@@ -128,3 +129,32 @@ def test_the_commands_make_an_authority_a_client_and_a_list(tmp_path: Path) -> N
 
     assert [each.exit_code for each in outputs] == [0, 0, 0, 0], [each.output for each in outputs]
     assert "valid 12 h" in outputs[2].output
+
+
+@pytest.mark.parametrize("name", ["ca.key", "ca.pem", "ca.json", "crl.pem"])
+def test_files_of_another_authority_are_never_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("somebody's own")
+
+    with pytest.raises(AuthorityError, match=name):
+        Authority.create(tmp_path, "farm.test")
+
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "somebody's own"
+
+
+def test_a_server_certificate_needs_a_name(authority: Authority) -> None:
+    with pytest.raises(AuthorityError, match="name"):
+        authority.issue_server([], life=DAY)
+    assert not (authority.directory / "server.pem").exists()
+
+
+def test_an_authority_whose_files_are_broken_is_told(authority: Authority) -> None:
+    (authority.directory / "ca.key").write_text("no key")
+    with pytest.raises(AuthorityError, match="cannot be read"):
+        Authority.load(authority.directory)
+
+    (authority.directory / "ca.key").write_bytes(
+        rsa_key(2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    with pytest.raises(AuthorityError, match="not an elliptic curve key"):
+        Authority.load(authority.directory)
