@@ -68,7 +68,7 @@ class Authority:
             raise AuthorityError(f"{name!r} is not a domain name in small letters, such as farm.example.com")
         there = [name for name in _OWN_FILES if (directory / name).exists()]
         if there:
-            raise AuthorityError(f"{directory} has a {there[0]} already; choose another directory")
+            raise AuthorityError(f"{directory} has an authority already ({there[0]}); choose another directory")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = certificates.new_key()
         certificate = certificates.authority(name, key, life=AUTHORITY_LIFE)
