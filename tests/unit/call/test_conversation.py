@@ -17,7 +17,7 @@ from proxy.buildkit.methods import (
     STATUS,
 )
 from proxy.call.builds import WAIT_FOR_BUILD_NS, WAIT_FOR_STATUS_NS
-from proxy.call.conversation import MOST_RETRIES
+from proxy.call.conversation import MOST_RETRIES, STRANGER_CALLS
 from proxy.call.heads import SESSION_ID
 from proxy.call.machine import State
 from proxy.call.world import Generation
@@ -33,6 +33,7 @@ from proxy.events import (
     CallRefused,
     CallStarted,
 )
+from proxy.http2.frames import ErrorCode, ProtocolFault
 from proxy.identity.credentials import PresentedCertificate
 from proxy.limits.tenant import Limits
 from proxy.reasons import Code, Reason
@@ -159,6 +160,18 @@ def test_strangers_are_counted_until_somebody_is_proven() -> None:
 
     assert line.conversation.strangers_refused == 2
     assert line.conversation.tenant == "payments"
+
+
+def test_a_stranger_who_keeps_trying_loses_the_connection() -> None:
+    line = Farm().connect(badge=None)
+    for _ in range(STRANGER_CALLS):
+        line.call(INFO)
+
+    with pytest.raises(ProtocolFault) as fault:
+        line.call(INFO)
+
+    assert fault.value.code is ErrorCode.ENHANCE_YOUR_CALM
+    assert line.conversation.strangers_refused == STRANGER_CALLS
 
 
 # --- keys that must be fetched --------------------------------------------------------------
