@@ -66,7 +66,7 @@ def machine_facts() -> dict[str, str]:
         "memory": f"{int(memory_kib.group(1)) >> 20 if memory_kib else '?'} GiB",
         "kernel": platform.release(),
         "Python": platform.python_version(),
-        "load before": f"{os.getloadavg()[0]:.1f} (above 0.5 somebody else was busy: trust the CPU figures, not the rates)",
+        "load before": f"{os.getloadavg()[0]:.1f} (above 0.5 others were busy: trust CPU figures, not rates)",
     }
 
 
