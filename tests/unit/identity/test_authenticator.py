@@ -5,12 +5,13 @@ import pytest
 
 from proxy.caller import FOREVER_NS, Caller, Role
 from proxy.errors import KeysNeeded, Refused
-from proxy.identity.authenticator import REMEMBERED_LIMIT, REMEMBERED_NS, Authenticator
+from proxy.identity.authenticator import REMEMBERED_LIMIT, Authenticator
 from proxy.identity.credentials import Credentials, PresentedCertificate
 from proxy.reasons import Reason
 from tests.helpers.signing import claims, new_key
 
 NOW_NS = 1_800_000_000_000_000_000
+REMEMBERED_NS = 60 * 10**9
 CERTIFICATE = PresentedCertificate((b"leaf", b"ca"))
 BEARER = b"Bearer " + new_key().sign(claims("https://issuer.example.com")).encode()
 ALICE = Caller("payments", Role.BUILDER, "alice", "mtls", "people")
@@ -190,6 +191,18 @@ def test_the_memory_is_bounded_and_forgets_the_oldest() -> None:
 
     assert len(method.asked) == REMEMBERED_LIMIT + 2
     assert method.asked[-1] == shown[0]
+
+
+def test_judging_one_caller_again_forgets_no_other() -> None:
+    method = by_token()
+    judge = authenticator(method)
+    shown = [Credentials(authorization=(b"Bearer %d" % number,)) for number in range(REMEMBERED_LIMIT)]
+    for one in shown:
+        judge.authenticate(one, now_wall_ns=NOW_NS)
+    judge.authenticate(shown[-1], now_wall_ns=NOW_NS - 1)
+    judge.authenticate(shown[0], now_wall_ns=NOW_NS)
+
+    assert len(method.asked) == REMEMBERED_LIMIT + 1
 
 
 def test_no_token_is_kept_or_shown() -> None:

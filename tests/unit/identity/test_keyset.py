@@ -3,7 +3,7 @@ import json
 import pytest
 
 from proxy.errors import KeysNeeded, Refused
-from proxy.identity.keyset import COOLDOWN_NS, STALE_LIMIT_NS, KeySets, KeySource, KeysUnusable, Origin
+from proxy.identity.keyset import KeySets, KeySource, KeysUnusable, Origin
 from proxy.reasons import Reason
 from tests.helpers.signing import key_set, new_key
 
@@ -13,6 +13,8 @@ FILE = KeySource(ISSUER, Origin.FILE, "/etc/keys.json")
 KEYS = json.dumps(key_set(new_key())).encode()
 ROTATED = json.dumps(key_set(new_key(key_id="key-2"))).encode()
 NOW_NS = 1_800_000_000_000_000_000
+COOLDOWN_NS = 30 * 10**9
+STALE_LIMIT_NS = 24 * 3600 * 10**9
 
 
 def known(source: KeySource = REMOTE, document: bytes = KEYS) -> KeySets:
@@ -65,6 +67,14 @@ def test_a_strange_key_may_be_a_new_one_when_the_issuer_did_not_answer() -> None
     keysets.fail(ISSUER, now_wall_ns=NOW_NS)
 
     assert refusal(keysets, "strange") is Reason.KEYS_UNAVAILABLE
+
+
+def test_an_issuer_that_answers_again_is_believed_again() -> None:
+    keysets = known()
+    keysets.fail(ISSUER, now_wall_ns=NOW_NS)
+    keysets.learn(ISSUER, KEYS, now_wall_ns=NOW_NS)
+
+    assert refusal(keysets, "strange") is Reason.TOKEN_UNKNOWN_KEY
 
 
 def test_a_rotated_key_replaces_the_old_one() -> None:
