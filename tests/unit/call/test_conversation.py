@@ -729,7 +729,10 @@ class Story:
     def play(self, at: int, badge: str, step: tuple[object, ...]) -> None:
         line = self.lines[at]
         line.now_ns, line.badge = self.now_ns, badge
-        self._call(line, *step)
+        try:
+            self._call(line, *step)
+        except ProtocolFault:
+            step = ("hang up",)
         self._own(line, *step)
         self._rest(at, *step)
 
