@@ -12,6 +12,8 @@ from bench.rows import MORE_IS_BETTER, ROWS
 from bench.targets import MEMORY, TARGETS, WALL, Outcome, Ratio, Target, judge
 
 MISSING = "-"
+# The load average above which somebody else was at work while we measured.
+QUIET_LOAD = 0.5
 METHOD = """\
 Written by `make bench`; no test asserts any of it. Client, door and daemon share one machine, so read the ratios.
 
@@ -36,6 +38,7 @@ def render(
     """Return the whole document."""
     parts = [
         "# What the door costs",
+        *([doubt] if doubt else []),
         METHOD,
         table(("machine", ""), facts.items()),
         "## Targets",
@@ -66,8 +69,17 @@ def machine_facts() -> dict[str, str]:
         "memory": f"{int(memory_kib.group(1)) >> 20 if memory_kib else '?'} GiB",
         "kernel": platform.release(),
         "Python": platform.python_version(),
-        "load before": f"{os.getloadavg()[0]:.1f} (above 0.5 others were busy: trust CPU figures, not rates)",
     }
+
+
+def doubts(*, is_quick: bool, load_before: float) -> str:
+    """Return a warning to stand above the figures, or nothing if they may be quoted."""
+    why = []
+    if is_quick:
+        why.append("the rounds were few and short")
+    if load_before > QUIET_LOAD:
+        why.append(f"others kept the machine busy (load {load_before:.1f} before the start)")
+    return f"**Not to be quoted: {' and '.join(why)}. Rates and wall times are the worst.**" if why else ""
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
