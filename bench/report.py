@@ -34,6 +34,7 @@ def render(
     facts: Mapping[str, str],
     kilngates: Sequence[str],
     notes: Iterable[str],
+    doubt: str,
 ) -> str:
     """Return the whole document."""
     parts = [

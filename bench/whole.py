@@ -1,5 +1,6 @@
 """The whole bench: every row through every door, and the tables."""
 
+import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from bench.ground import ROOT, Ground, lay_ground
 from bench.kilngate import find_tree, open_kilngate
 from bench.packages import Unavailable, install_python
 from bench.peers import open_envoy, open_haproxy, open_nghttpx, open_nginx, open_nginx_stream
-from bench.report import machine_facts, render
+from bench.report import doubts, machine_facts, render
 from bench.rounds import Results, run_rounds
 from bench.rows import ROWS, Length, measure
 from bench.targets import MEMORY
@@ -74,6 +75,7 @@ class Bench:
         self._own: Mapping[str, Opener] = {KILNGATE: self._open_plain, KILNGATE_UVLOOP: self._open_uvloop}
         self._results = Results()
         self._facts = machine_facts()
+        self._doubt = doubts(is_quick=plan is QUICK, load_before=os.getloadavg()[0])
         self._notes: list[str] = []
 
     def run(self) -> str:
@@ -92,6 +94,7 @@ class Bench:
             facts=self._facts,
             kilngates=own,
             notes=self._notes,
+            doubt=self._doubt,
         )
 
     def measure_memory(self) -> None:

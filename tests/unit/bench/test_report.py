@@ -3,7 +3,7 @@
 import pytest
 
 from bench.profiling import render_samples
-from bench.report import number, table
+from bench.report import doubts, number, table
 from bench.rows import draw
 
 
@@ -44,3 +44,12 @@ def test_samples_are_told_by_line_by_function_and_by_all_beneath() -> None:
     assert innermost.splitlines()[1:] == ["  75.0 %  SSL_write (ssl.py:9)", "  25.0 %  main (proxy/app.py:2)"]
     assert own.splitlines()[1:] == ["  75.0 %  send (proxy/edge/x.py)", "  25.0 %  main (proxy/app.py)"]
     assert beneath.splitlines()[1:] == [" 100.0 %  main (proxy/app.py)", "  75.0 %  send (proxy/edge/x.py)"]
+
+
+@pytest.mark.parametrize(("is_quick", "load"), [(True, 0.0), (False, 5.2), (True, 5.2)])
+def test_figures_of_a_quick_run_or_a_busy_machine_are_not_to_be_quoted(is_quick: bool, load: float) -> None:
+    assert "Not to be quoted" in doubts(is_quick=is_quick, load_before=load)
+
+
+def test_figures_of_a_whole_run_on_a_quiet_machine_carry_no_warning() -> None:
+    assert doubts(is_quick=False, load_before=0.2) == ""
