@@ -137,10 +137,9 @@ class Conversation:
             caller, method = (call.caller, call.method.path) if call else self._who_asked(stream)
             self._world.emit(CallRefused(reference, caller, self._peer, method, refused.reason, refused.detail))
             self._close(stream, call, refused.reason.code, refused.reason, now_ns)
+            self.strangers_refused += caller is None and self.tenant is None
         else:
             self.ended(call, refused.reason.code, refused.reason, now_ns)
-        if self.tenant is None:
-            self.strangers_refused += 1
         self._retries.pop(stream, None)
         return refused.reason.code, refused.public_text(reference.reference)
 

@@ -28,6 +28,7 @@ STRANGER_OCTETS = 64 * 1024
 # buildx and buildctl never ask whether we are there; a vanished laptop is found by asking it.
 SILENCE_NS = 30 * SECOND_NS
 PONG_NS = 15 * SECOND_NS
+QUIET_NS = 5 * SECOND_NS
 IDLE_NS = 15 * 60 * SECOND_NS
 # A caller gets this long to read our last words before the socket goes.
 LINGER_NS = 2 * SECOND_NS
@@ -68,8 +69,11 @@ class Downstream:
         self._begun_ns = self._heard_ns = self._busy_ns = self._told_ns = host.now_ns()
         self._asked_ns = 0
         self._is_leaving = False
+        self._is_shed = False
         self._caller_watch.read(True)
         host.loop.call_soon(self._process_kept)
+        if tls.has_pending:
+            host.loop.call_soon(self._receive_again)
 
     # --- the caller's octets ----------------------------------------------------------------
 
@@ -286,10 +290,18 @@ class Downstream:
             return
         self._conversation.tick(now_ns)
         self._relay.tick(now_ns)
+        self._shed(now_ns)
         self._tell_progress(now_ns)
         self._check_silence(now_ns)
         self._check_idle(now_ns)
         self._poked()
+
+    def _shed(self, now_ns: int) -> None:
+        """Give back the memory that TLS keeps for traffic, once when there is none."""
+        is_quiet = now_ns - self._heard_ns > QUIET_NS
+        if is_quiet and not self._is_shed:
+            self._tls.shed()
+        self._is_shed = is_quiet
 
     def _tell_progress(self, now_ns: int) -> None:
         if now_ns - self._told_ns >= PROGRESS_NS:
@@ -371,8 +383,10 @@ class Downstream:
         """All is said: wait until the caller has read it, else the kernel may throw it away with a reset."""
         self._caller_watch.write(False)
         try:
+            self._tls.say_goodbye()
+            self._tls.flush()
             self._sock.shutdown(socket.SHUT_WR)
-        except OSError:
+        except (OSError, PeerClosed):
             fault, detail, _ = self._ending or (None, "", 0)
             self._close(fault, detail)
             return
