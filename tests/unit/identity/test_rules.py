@@ -68,7 +68,9 @@ def test_a_caller_who_matches_may_build_unless_the_rule_says_otherwise() -> None
         pytest.param({"https://acme.example/groups": ["x"]}, "https://acme.example/groups", ("x",), id="url"),
         pytest.param({"a.b": "x", "a": {"b": "y"}}, "a.b", (), id="two readings count as none"),
         pytest.param({"a": "x"}, "b", (), id="absent"),
-        pytest.param({"a": "x"}, "a.b", (), id="deeper than there is"),
+        pytest.param({"a": "b"}, "a.b", (), id="deeper than there is"),
+        pytest.param({"a": ["b"]}, "a.b", (), id="into a list"),
+        pytest.param({"a": {"b": {"c": "x"}}}, "a.b.c", ("x",), id="nested twice"),
     ],
 )
 def test_a_path_names_texts(attributes: dict[str, object], path: str, texts: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import jwt
 import pytest
 
 from proxy.identity.tokens.keys import KEYS_LIMIT, KeyPolicy, KeysUnusable, read_key_set, verifies
@@ -31,7 +32,10 @@ def test_keys_are_found_by_id_and_algorithm() -> None:
 
 
 def test_a_token_without_a_key_id_fits_only_one_key_of_its_algorithm() -> None:
-    assert read_key_set(document(EC, RSA), USUAL).find(None, "ES256") is not None
+    found = read_key_set(document(EC, RSA), USUAL).find(None, "ES256")
+
+    assert found is not None
+    assert found.key_id == "ec"
     assert read_key_set(document(EC, new_key(key_id="ec2")), USUAL).find(None, "ES256") is None
 
 
@@ -80,7 +84,8 @@ UNUSABLE = {
     "not a mapping": "key",
     "symmetric": {"kty": "oct", "k": "AAAA", "kid": "x", "alg": "HS256"},
     "symmetric that says RS256": {"kty": "oct", "k": "AAAA", "kid": "x", "alg": "RS256"},
-    "private": EC.public(d="AAAA"),
+    "private": jwt.get_algorithm_by_name("ES256").to_jwk(EC.private, as_dict=True)
+    | {"kid": "x", "alg": "ES256", "key_ops": ["sign", "verify"]},
     "for encryption": EC.public(use="enc"),
     "for other operations": EC.public(key_ops=["deriveKey"]),
     "operations as a text": EC.public(key_ops="verify"),
@@ -136,6 +141,12 @@ def test_of_two_keys_of_one_name_the_first_counts() -> None:
 def test_what_is_no_key_set_is_refused(octets: bytes, what: str) -> None:
     with pytest.raises(KeysUnusable, match=what):
         read_key_set(octets, USUAL)
+
+
+def test_a_key_set_may_be_as_large_as_allowed() -> None:
+    octets = document(EC)
+
+    assert read_key_set(octets + b" " * ((512 << 10) - len(octets)), USUAL)
 
 
 def test_a_key_set_has_at_most_so_many_keys() -> None:
