@@ -7,7 +7,7 @@ answered here; what others must know is said as events.
 
 from typing import Protocol
 
-from proxy.buildkit.history import is_feature_probe
+from proxy.buildkit.history import asks_for_one_record, is_feature_probe
 from proxy.buildkit.methods import (
     BRIDGE,
     BRIDGE_SOLVE,
@@ -112,17 +112,19 @@ class Conversation:
         self._calls[stream] = call
         return call
 
-    def judge(self, call: Call, message: bytes, now_ns: int) -> None:
+    def judge(self, call: Call, message: bytes, now_ns: int) -> bytes | None:
         """Judge the message of an inspected call (`http2.calls.Calls.judge`)."""
         call.is_read = False
+        answer_of_ours = None
         if call.method is SOLVE:
             self._judge_solve(call, message)
         elif call.method is STATUS:
             call.ref = read_status_request(message)
             self._wait_for_build(call, now_ns)
         elif call.method is LISTEN_BUILD_HISTORY and not is_feature_probe(message):
-            self._need_role(call.caller, call.method, call.method.least_role)
+            answer_of_ours = self._judge_history(call, message)
         self._start(call)
+        return answer_of_ours
 
     def observe(self, call: Call, octets: memoryview) -> None:
         """Count the steps that a Status stream tells."""
@@ -229,6 +231,13 @@ class Conversation:
             self._wait_for_build(call, now_ns)
         if not call.is_read:
             self._start(call)
+
+    def _judge_history(self, call: Call, message: bytes) -> bytes | None:
+        """History is for administrators; who asks for one record, as buildx does after a build, hears of none."""
+        if call.caller.role < call.method.least_role and asks_for_one_record(message):
+            return b""
+        self._need_role(call.caller, call.method, call.method.least_role)
+        return None
 
     def _judge_solve(self, call: Call, message: bytes) -> None:
         request = read_solve(message)

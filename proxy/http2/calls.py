@@ -50,8 +50,10 @@ class Calls(Protocol[AnyCall]):
             Refused: the call is turned away; `refused` follows.
         """
 
-    def judge(self, call: AnyCall, message: bytes, now_ns: int) -> None:
+    def judge(self, call: AnyCall, message: bytes, now_ns: int) -> bytes | None:
         """Judge the whole request message of a call that `is_read`.
+
+        Return None if the daemon shall have it, or framed messages that answer it instead (empty: none).
 
         Raises:
             Refused: the call is turned away; `refused` follows.

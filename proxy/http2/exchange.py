@@ -83,7 +83,7 @@ class Exchange:
             return
         stream.call = call
         if call.answer is not None:
-            self._answer(stream, call.answer, now_ns)
+            self.answer(stream, call.answer, now_ns)
             return
         if stream not in self.heads:
             self.heads.append(stream)
@@ -198,11 +198,12 @@ class Exchange:
         self.credit_daemon(stream)
         self.pump(stream)
 
-    def _answer(self, stream: Stream, answer: bytes, now_ns: int) -> None:
-        """Answer a call ourselves with one message and status OK."""
+    def answer(self, stream: Stream, answer: bytes, now_ns: int) -> None:
+        """Answer a call ourselves with framed messages and status OK."""
         block = self.caller_encoder.encode(_OK_HEAD)
         self.to_caller.append(frames.headers(stream.number, block))
-        self.to_caller.append(frames.data(stream.number, answer))
+        if answer:
+            self.to_caller.append(frames.data(stream.number, answer))
         self.down.add(len(answer))
         stream.down.add(len(answer))
         stream.sent_octets += len(answer)

@@ -222,7 +222,10 @@ class FromCaller:
         stream.reader.finish()
         if len(stream.reader.messages) != 1:
             raise Refused(Reason.REQUEST_MALFORMED, why="it must have exactly one message")
-        self._exchange.calls.judge(stream.call, stream.reader.messages[0], now_ns)
+        answer = self._exchange.calls.judge(stream.call, stream.reader.messages[0], now_ns)
+        if answer is not None:
+            self._exchange.answer(stream, answer, now_ns)
+            return
         stream.reader = None
         stream.take_up(stream.call)
         self._exchange.up.allowance -= stream.up.allowance
