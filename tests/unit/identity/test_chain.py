@@ -186,6 +186,7 @@ def test_octets_that_are_no_certificate_are_refused(octets: bytes) -> None:
         read_certificate(octets)
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @given(st.integers(0, 1 << 20), st.integers(1, 255))
 def test_a_certificate_with_a_changed_octet_is_read_or_refused(at: int, flip: int) -> None:
     der = bytearray(GOOD)
