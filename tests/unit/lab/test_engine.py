@@ -24,7 +24,12 @@ with socket.socket(socket.AF_UNIX) as listener:
     listener.bind(path)
     listener.listen()
     while True:
-        listener.accept()[0].sendall(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+        connection, _ = listener.accept()
+        with connection:
+            # Read the whole preface first: a unix socket that is closed with octets unread resets its peer.
+            if len(connection.recv(33, socket.MSG_WAITALL)) == 33:
+                connection.sendall(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+                connection.recv(1)
 """
 
 
