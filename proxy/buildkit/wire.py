@@ -54,24 +54,32 @@ def fields(octets: bytes | memoryview) -> Iterator[tuple[int, int, Value]]:
     view = memoryview(octets)
     position, end = 0, len(view)
     while position < end:
-        tag, position = _varint(view, position)
-        number, wire_type = tag >> 3, tag & 7
-        if not 1 <= number <= _MOST_NUMBER:
-            raise WireError(f"no field has the number {number}")
-        if wire_type == VARINT:
-            value, position = _varint(view, position)
-            yield number, VARINT, value
-            continue
-        if wire_type == BYTES:
-            length, position = _varint(view, position)
-        elif wire_type in _FIXED_OCTETS:
-            length = _FIXED_OCTETS[wire_type]
-        else:
-            raise WireError(f"field {number} has wire type {wire_type}")
-        if length > end - position:
-            raise WireError(f"field {number} is cut short")
-        yield number, wire_type, view[position : position + length]
-        position += length
+        number, wire_type, value, position = read_field(view, position)
+        yield number, wire_type, value
+
+
+def read_field(view: memoryview, position: int) -> tuple[int, int, Value, int]:
+    """Return field number, wire type and value of the field at `position`, and the position behind it.
+
+    Raises:
+        WireError: it is not whole or not canonical.
+    """
+    tag, position = _varint(view, position)
+    number, wire_type = tag >> 3, tag & 7
+    if not 1 <= number <= _MOST_NUMBER:
+        raise WireError(f"no field has the number {number}")
+    if wire_type == VARINT:
+        value, position = _varint(view, position)
+        return number, VARINT, value, position
+    if wire_type == BYTES:
+        length, position = _varint(view, position)
+    elif wire_type in _FIXED_OCTETS:
+        length = _FIXED_OCTETS[wire_type]
+    else:
+        raise WireError(f"field {number} has wire type {wire_type}")
+    if length > len(view) - position:
+        raise WireError(f"field {number} is cut short")
+    return number, wire_type, view[position : position + length], position + length
 
 
 def _varint(view: memoryview, position: int) -> tuple[int, int]:
@@ -96,9 +104,12 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
 
 
 class Message:
-    """A message of which some fields are known by `shapes`; all of them are checked."""
+    """A message of which some fields are known by `shapes`; all of them are checked.
 
-    __slots__ = ("_values",)
+    `unknown` holds the numbers of the others that were sent.
+    """
+
+    __slots__ = ("_values", "unknown")
 
     def __init__(self, octets: bytes | memoryview, shapes: Shapes) -> None:
         """Read `octets`.
@@ -108,10 +119,13 @@ class Message:
                 shape says, is sent twice though singular, or is no text or flag.
         """
         self._values: dict[int, list[Value]] = {}
+        self.unknown: set[int] = set()
         for number, wire_type, value in fields(octets):
             shape = shapes.get(number)
             if shape is not None:
                 self._keep(number, wire_type, value, shape)
+            else:
+                self.unknown.add(number)
 
     def _keep(self, number: int, wire_type: int, value: Value, shape: Shape) -> None:
         if wire_type != shape.wire_type:
