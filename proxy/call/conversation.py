@@ -5,6 +5,7 @@ up, the limits asked, the build found. What the relay asks (`http2.calls.Calls`)
 answered here; what others must know is said as events.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from proxy.buildkit.history import asks_for_one_record, is_feature_probe
@@ -30,6 +31,7 @@ from proxy.caller import Caller, Role
 from proxy.errors import KeysNeeded, Refused
 from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted
 from proxy.grpc.head import Fields
+from proxy.http2.calls import AS_IT_IS, Verdict
 from proxy.http2.frames import ErrorCode, ProtocolFault
 from proxy.identity.credentials import PresentedCertificate
 from proxy.reasons import Code, Reason
@@ -112,7 +114,7 @@ class Conversation:
         self._calls[stream] = call
         return call
 
-    def judge(self, call: Call, message: bytes, now_ns: int) -> bytes | None:
+    def judge(self, call: Call, message: bytes, now_ns: int) -> Verdict:
         """Judge the message of an inspected call (`http2.calls.Calls.judge`)."""
         call.is_read = False
         answer_of_ours = None
@@ -124,7 +126,15 @@ class Conversation:
         elif call.method is LISTEN_BUILD_HISTORY and not is_feature_probe(message):
             answer_of_ours = self._judge_history(call, message)
         self._start(call)
-        return answer_of_ours
+        return AS_IT_IS if answer_of_ours is None else Verdict(answer=answer_of_ours)
+
+    def rewrite(self, call: Call, message: bytes | None) -> Sequence[bytes]:
+        """Return what the caller gets of an answer (`http2.calls.Calls.rewrite`)."""
+        raise NotImplementedError
+
+    def reword(self, call: Call, trailers: Fields) -> Fields:  # noqa: ARG002
+        """Return the trailers that the caller gets (`http2.calls.Calls.reword`)."""
+        return trailers
 
     def observe(self, call: Call, octets: memoryview) -> None:
         """Count the steps that a Status stream tells."""

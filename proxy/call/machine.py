@@ -50,6 +50,7 @@ class Call:
         "id",
         "is_observed",
         "is_read",
+        "is_rewritten",
         "message_limit_octets",
         "method",
         "received_octets",
@@ -70,6 +71,7 @@ class Call:
         self.ref = ""
         self.answer: bytes | None = None
         self.is_read = method.treatment is Treatment.INSPECT
+        self.is_rewritten = False
         self.message_limit_octets = method.message_limit_octets
         self.is_observed = False
         self.received_octets = 0

@@ -1,6 +1,7 @@
 """What the relay asks about calls: the words between HTTP/2 and whoever decides."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from proxy.errors import Refused
@@ -29,8 +30,12 @@ class Call(Protocol):
         """The octets of the answer are shown to `Calls.observe`."""
 
     @property
+    def is_rewritten(self) -> bool:
+        """The messages of the answer go through `Calls.rewrite` before the caller gets them."""
+
+    @property
     def message_limit_octets(self) -> int:
-        """The longest request message that is read; used only if `is_read`."""
+        """The longest message that is read, of the request if `is_read`, of the answer if `is_rewritten`."""
 
     @property
     def answer(self) -> bytes | None:
@@ -38,6 +43,19 @@ class Call(Protocol):
 
 
 AnyCall = TypeVar("AnyCall", bound=Call)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a request that was judged: it goes on, another message in its place, or we answer it."""
+
+    message: bytes | None = None
+    """The message that the daemon gets; None is the caller's own."""
+    answer: bytes | None = None
+    """Framed messages that answer the call (empty: none); the daemon shall not work on it."""
+
+
+AS_IT_IS = Verdict()
 
 
 class Calls(Protocol[AnyCall]):
@@ -50,10 +68,8 @@ class Calls(Protocol[AnyCall]):
             Refused: the call is turned away; `refused` follows.
         """
 
-    def judge(self, call: AnyCall, message: bytes, now_ns: int) -> bytes | None:
+    def judge(self, call: AnyCall, message: bytes, now_ns: int) -> Verdict:
         """Judge the whole request message of a call that `is_read`.
-
-        Return None if the daemon shall have it, or framed messages that answer it instead (empty: none).
 
         Raises:
             Refused: the call is turned away; `refused` follows.
@@ -61,6 +77,16 @@ class Calls(Protocol[AnyCall]):
 
     def observe(self, call: AnyCall, octets: memoryview) -> None:
         """See octets of the answer, in order. The view is reused after the call."""
+
+    def rewrite(self, call: AnyCall, message: bytes | None) -> Sequence[bytes]:
+        """Return the messages that the caller gets for one of the daemon's, or at the end (None) of its answer.
+
+        Raises:
+            Refused: the answer must not go on; `ended` follows.
+        """
+
+    def reword(self, call: AnyCall, trailers: Fields) -> Fields:
+        """Return the trailers that the caller gets for those of a call that the daemon failed."""
 
     def refused(self, stream: int, call: AnyCall | None, refused: Refused, now_ns: int) -> tuple[Code, str]:
         """Note a refusal and return the status that the caller reads."""

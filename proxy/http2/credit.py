@@ -9,7 +9,9 @@ Only what we keep, drop or add opens a gap, and one rule closes it again:
 
 Law: the sender may never send more than the receiver takes, less what we keep
 for it, plus what we chose to keep (`may <= takes - queued + allowance`), and when
-nothing is kept and nothing owed, both ends believe the same.
+nothing is kept and nothing owed, both ends believe the same. Octets of ours that are
+more than those they replace break the first half until the receiver has given credit
+for them: then `gap < queued`, nothing is owed, and what arrives is kept meanwhile.
 
 Source: RFC 9113 section 5.2 and 6.9.
 """
@@ -57,9 +59,9 @@ class Window:
         self.may -= octets
         self.gap += octets
 
-    def add(self, octets: int) -> None:
-        """Note octets of ours that were sent to the receiver."""
-        self.gap -= octets
+    def put(self, octets: int) -> None:
+        """Note octets of ours that wait for the receiver; `release` follows when they are sent."""
+        self.queued += octets
 
     def widen(self, octets: int) -> None:
         """Note a WINDOW_UPDATE of the receiver.

@@ -11,13 +11,13 @@ from enum import Enum
 from typing import Any
 
 from proxy.errors import Refused
-from proxy.grpc.framing import MessageReader
+from proxy.grpc.framing import MessageReader, frame
 from proxy.grpc.status import trailers, trailers_only
 from proxy.http2 import frames
 from proxy.http2.abuse import Budgets
 from proxy.http2.calls import Call, Calls, Fields
 from proxy.http2.credit import Window
-from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, DEFAULT_WINDOW_OCTETS, ErrorCode
+from proxy.http2.frames import DEFAULT_WINDOW_OCTETS, ErrorCode
 from proxy.http2.hpack import Decoder, Encoder
 from proxy.http2.stream import Stream
 from proxy.reasons import Code, Reason
@@ -119,7 +119,7 @@ class Exchange:
             self.calls.ended(stream.call, code, reason, now_ns)
 
     def report_octets(self, stream: Stream) -> None:
-        """Add up the octets that passed since the last report."""
+        """Tell the octets that passed, or wait for the caller, since the last report."""
         if stream.call is not None and (stream.received_octets or stream.sent_octets):
             self.calls.passed(stream.call, stream.received_octets, stream.sent_octets)
             stream.received_octets = stream.sent_octets = 0
@@ -127,20 +127,27 @@ class Exchange:
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """End a stream on both sides without a word."""
         self.to_caller.append(frames.rst_stream(stream.number, code))
-        if stream.is_forwarded:
-            self.to_daemon.append(frames.rst_stream(stream.number, ErrorCode.CANCEL))
+        if not stream.is_ours:
+            self._leave_daemon(stream)
         self.forget(stream)
 
     def forget(self, stream: Stream) -> None:
-        """Drop a stream; what was kept of it is credited to the caller's connection."""
+        """Drop a stream; what was kept of it is credited to the connections."""
         self.streams.pop(stream.number, None)
-        if not stream.is_forwarded and stream in self.heads:
-            self.heads.remove(stream)
-        self.up.discard(sum(map(len, stream.queue)))
+        self._leave_line(stream)
+        self.up.discard(stream.queue.octets)
         self.up.allowance -= stream.up.allowance
         stream.queue.clear()
         stream.is_direct = False
         self.credit_caller(None)
+        if stream.back:
+            self.down.discard(stream.back.octets)
+            stream.back.clear()
+            self.credit_daemon(None)
+
+    def _leave_line(self, stream: Stream) -> None:
+        if not stream.is_forwarded and stream in self.heads:
+            self.heads.remove(stream)
 
     def credit_caller(self, stream: Stream | None) -> None:
         """Give the caller what is owed to it on a stream, or on the connection."""
@@ -148,9 +155,13 @@ class Exchange:
         if (stream is None or not stream.caller_ended) and (octets := window.grant()):
             self.to_caller.append(frames.window_update(stream.number if stream else 0, octets))
 
+    def is_known_to_daemon(self, stream: Stream | None) -> bool:
+        """Tell whether the daemon is there, and has not yet seen the end of `stream`, if one is meant."""
+        return self.daemon is Daemon.READY and (stream is None or (stream.is_forwarded and not stream.is_ours))
+
     def credit_daemon(self, stream: Stream | None) -> None:
         """Give the daemon what is owed to it, once it is there and knows the stream."""
-        if self.daemon is not Daemon.READY or (stream is not None and not stream.is_forwarded):
+        if not self.is_known_to_daemon(stream):
             return
         window = self.down if stream is None else stream.down
         if octets := window.grant():
@@ -159,34 +170,70 @@ class Exchange:
     def pump(self, stream: Stream) -> None:
         """Send on what was kept of a request, as far as the daemon's windows reach."""
         if not stream.is_kept:
-            while stream.queue and self._send_kept(stream):
-                pass
-            if stream.caller_ended and not stream.queue and not stream.end_passed:
+            if stream.queue:
+                self.to_daemon += stream.queue.send_on(stream.number, stream.up, self.up, is_last=stream.caller_ended)
+                stream.end_passed = stream.caller_ended and not stream.queue
+            elif stream.caller_ended and not stream.end_passed:
                 stream.end_passed = True
                 self.to_daemon.append(frames.data(stream.number, b"", end_stream=True))
         stream.settle()
 
-    def _send_kept(self, stream: Stream) -> bool:
-        """Send one frame of kept octets; tell whether there was room."""
-        piece = stream.queue[0]
-        room = min(len(piece), self.up.takes, stream.up.takes, DEFAULT_MAX_FRAME_OCTETS)
-        if room <= 0 and piece:
-            return False
-        if room < len(piece):
-            stream.queue[0] = piece[room:]
-        else:
-            stream.queue.popleft()
-        stream.end_passed = stream.caller_ended and not stream.queue
-        self.to_daemon.append(frames.data(stream.number, piece[:room], end_stream=stream.end_passed))
-        self.up.release(room)
-        stream.up.release(room)
-        return True
+    def replace_request(self, stream: Stream, message: bytes) -> None:
+        """Let the daemon have another message than the one that was kept."""
+        framed = frame(message)
+        for window in (self.up, stream.up):
+            window.discard(stream.queue.octets)
+            window.put(len(framed))
+        stream.queue.clear()
+        stream.queue.append(framed)
+
+    # --- what goes back -----------------------------------------------------------------------
+
+    def keep_back(self, stream: Stream, octets: bytes) -> None:
+        """Let octets of an answer wait for the caller's windows; `pump_back` sends them."""
+        self.down.put(len(octets))
+        stream.down.put(len(octets))
+        stream.sent_octets += len(octets)
+        stream.back.append(octets)
+
+    def pump_back(self, stream: Stream) -> None:
+        """Send what waits of an answer as far as the caller's windows reach, then its trailers."""
+        if stream.back:
+            self.to_caller += stream.back.send_on(stream.number, stream.down, self.down, is_last=False)
+            self.answered_since_ping = True
+        if stream.trailers is not None and not stream.back:
+            fields, stream.trailers = tuple(stream.trailers), None
+            self.to_caller.append(frames.headers(stream.number, self.caller_encoder.encode(fields), end_stream=True))
+            self.answered_since_ping = True
+            self._close_behind(stream)
+        stream.settle_back()
+
+    def answer(self, stream: Stream, answer: bytes, now_ns: int) -> None:
+        """Answer a call ourselves with framed messages and status OK."""
+        stream.is_ours = stream.is_answered = stream.daemon_ended = stream.closes_after = True
+        self._leave_line(stream)
+        self.to_caller.append(frames.headers(stream.number, self.caller_encoder.encode(_OK_HEAD)))
+        self.keep_back(stream, answer)
+        self.finish(stream, Code.OK, now_ns)
+        self._leave_daemon(stream)
+        stream.trailers = trailers(Code.OK, "")
+        self.pump_back(stream)
+
+    def _close_behind(self, stream: Stream) -> None:
+        """Close the stream behind its trailers, if it is over."""
+        if stream.closes_after:
+            if not stream.caller_ended:
+                self.to_caller.append(frames.rst_stream(stream.number, ErrorCode.NO_ERROR))
+            self.forget(stream)
+        elif stream.is_done:
+            self.forget(stream)
 
     def _prepare(self, stream: Stream, call: Call) -> None:
-
-        stream.take_up(call)
         if call.is_read:
             stream.reader = MessageReader(call.message_limit_octets)
+        if call.is_rewritten:
+            stream.rewriter = MessageReader(call.message_limit_octets)
+        stream.take_up(call)
 
     def _forward_head(self, stream: Stream) -> None:
         assert stream.call is not None
@@ -198,20 +245,6 @@ class Exchange:
         self.credit_daemon(stream)
         self.pump(stream)
 
-    def answer(self, stream: Stream, answer: bytes, now_ns: int) -> None:
-        """Answer a call ourselves with framed messages and status OK."""
-        block = self.caller_encoder.encode(_OK_HEAD)
-        self.to_caller.append(frames.headers(stream.number, block))
-        if answer:
-            self.to_caller.append(frames.data(stream.number, answer))
-        self.down.add(len(answer))
-        stream.down.add(len(answer))
-        stream.sent_octets += len(answer)
-        stream.is_answered = True
-        self.finish(stream, Code.OK, now_ns)
-        self._say_end(stream, Code.OK, "")
-        self._abandon(stream)
-
     def _say_end(self, stream: Stream, code: Code, text: str) -> None:
         fields = trailers(code, text) if stream.is_answered else trailers_only(code, text)
         block = self.caller_encoder.encode(tuple(fields))
@@ -222,6 +255,10 @@ class Exchange:
         """Close a stream that we ended: the caller need not send more, the daemon not work more."""
         if not stream.caller_ended:
             self.to_caller.append(frames.rst_stream(stream.number, ErrorCode.NO_ERROR))
+        if not stream.is_ours:
+            self._leave_daemon(stream)
+        self.forget(stream)
+
+    def _leave_daemon(self, stream: Stream) -> None:
         if stream.is_forwarded:
             self.to_daemon.append(frames.rst_stream(stream.number, ErrorCode.CANCEL))
-        self.forget(stream)

@@ -95,7 +95,7 @@ class FromCaller:
                     if flags & 1:
                         stream.caller_ended = stream.end_passed = True
                         stream.is_direct = False
-                        if stream.daemon_ended:
+                        if stream.is_done:
                             exchange.forget(stream)
                     at = end
                     continue
@@ -222,10 +222,12 @@ class FromCaller:
         stream.reader.finish()
         if len(stream.reader.messages) != 1:
             raise Refused(Reason.REQUEST_MALFORMED, why="it must have exactly one message")
-        answer = self._exchange.calls.judge(stream.call, stream.reader.messages[0], now_ns)
-        if answer is not None:
-            self._exchange.answer(stream, answer, now_ns)
+        verdict = self._exchange.calls.judge(stream.call, stream.reader.messages[0], now_ns)
+        if verdict.answer is not None:
+            self._exchange.answer(stream, verdict.answer, now_ns)
             return
+        if verdict.message is not None:
+            self._exchange.replace_request(stream, verdict.message)
         stream.reader = None
         stream.take_up(stream.call)
         self._exchange.up.allowance -= stream.up.allowance
@@ -239,13 +241,13 @@ class FromCaller:
         exchange.pump(stream)
         exchange.credit_caller(stream)
         exchange.credit_caller(None)
-        if stream.caller_ended and stream.daemon_ended and not stream.queue:
+        if stream.is_done:
             exchange.forget(stream)
 
     def read_again(self, stream: Stream, now_ns: int) -> None:
         """Read what arrived before the call was decided."""
         if stream.number in self._exchange.streams:
-            self._read(stream, memoryview(b"".join(stream.queue)), now_ns)
+            self._read(stream, memoryview(b"".join(stream.queue.pieces)), now_ns)
             self.move_on(stream)
 
     # --- heads ------------------------------------------------------------------------------
@@ -324,7 +326,7 @@ class FromCaller:
         self._exchange.finish(stream, Code.CANCELLED, now_ns)
         self._exchange.forget(stream)
         self._exchange.forward_heads()
-        return stream.is_forwarded
+        return stream.is_forwarded and not stream.is_ours
 
     def _settings_frame(self, flags: int, _number: int, payload: memoryview, now_ns: int) -> bool:
         if flags & frames.ACK:
@@ -356,12 +358,19 @@ class FromCaller:
             return False
         window = exchange.down if stream is None else stream.down
         window.widen(octets)
-        if exchange.daemon is Daemon.READY and window.gap == octets and (stream is None or stream.is_forwarded):
+        if window.gap == octets and not window.queued and exchange.is_known_to_daemon(stream):
             window.may += octets
             window.gap = 0
             return True
+        self._pump_back(stream)
         exchange.credit_daemon(stream)
         return False
+
+    def _pump_back(self, stream: Stream | None) -> None:
+        exchange = self._exchange
+        waiting = [stream] if stream else [each for each in exchange.streams.values() if each.back]
+        for each in waiting:
+            exchange.pump_back(each)
 
     def _goaway(self, _flags: int, _number: int, _payload: memoryview, _now_ns: int) -> bool:
         self.is_going = True

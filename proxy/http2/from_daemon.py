@@ -4,10 +4,13 @@ The mirror image of `from_caller`. The daemon is trusted to keep the rules that
 protect us, but not to be sane: what cannot be read ends the pair of connections.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from proxy.grpc.status import read_status
+from proxy.errors import Refused
+from proxy.grpc.framing import frame
+from proxy.grpc.status import read_status, trailers
 from proxy.http2 import frames, payloads
+from proxy.http2.calls import Fields
 from proxy.http2.exchange import Exchange
 from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, HEAD, HEAD_OCTETS, STREAM_MASK, ErrorCode, ProtocolFault
 from proxy.http2.payloads import Head
@@ -72,7 +75,7 @@ class FromDaemon:
             # kind 0 is DATA, flag 1 END_STREAM: a gRPC answer ends with a head, never with DATA.
             if kind == 0 and length <= largest and not flags & 1 and end <= size:
                 stream = streams.get(number)
-                if stream is not None and not stream.observed:
+                if stream is not None and stream.is_back_direct and whole.gap >= 0:
                     whole.may -= length
                     stream.down.may -= length
                     stream.sent_octets += length
@@ -108,22 +111,66 @@ class FromDaemon:
     def _data(self, flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
         exchange = self._exchange
         stream = exchange.streams.get(number)
-        if stream is None:
+        if stream is None or stream.is_ours:
             # The caller has left, or we ended the call: what still arrives is the daemon's to send again.
             exchange.down.drop(len(payload))
             exchange.credit_daemon(None)
             return False
         octets = payloads.unpadded(flags, payload)
-        if stream.call is not None and not stream.is_over:
-            exchange.calls.observe(stream.call, octets)
-        exchange.down.may -= len(payload)
-        stream.down.may -= len(payload)
-        stream.sent_octets += len(octets)
         exchange.budgets.work_octets += len(octets)
         exchange.answered_since_ping = True
-        if flags & frames.END_STREAM:
+        if stream.call is not None and not stream.is_over and stream.observed:
+            exchange.calls.observe(stream.call, octets)
+        passes = self._passes_on(stream, payload)
+        if passes:
+            for window in (exchange.down, stream.down):
+                window.may -= len(payload)
+            stream.sent_octets += len(octets)
+        else:
+            self._keep(stream, octets, payload_octets=len(payload), now_ns=now_ns)
+        if flags & frames.END_STREAM and number in exchange.streams:
+            if not passes:
+                stream.trailers = trailers(Code.UNKNOWN, "the daemon's answer has no status")
             self._ended(stream, Code.UNKNOWN, now_ns)
+            exchange.pump_back(stream)
+        return passes
+
+    def _passes_on(self, stream: Stream, payload: memoryview) -> bool:
+        """Tell whether DATA may go on as it is: nothing of its stream waits, and both windows of the caller take it."""
+        room = min(self._exchange.down.gap, stream.down.gap)
+        return not (stream.rewriter or stream.back) and (
+            room >= 0 or len(payload) <= min(self._exchange.down.takes, stream.down.takes)
+        )
+
+    def _keep(self, stream: Stream, octets: memoryview, *, payload_octets: int, now_ns: int) -> None:
+        """Take octets that cannot go on as they are: rewrite them, or let them wait for the caller's windows."""
+        exchange = self._exchange
+        for window in (exchange.down, stream.down):
+            window.drop(payload_octets)
+        if stream.rewriter is None:
+            exchange.keep_back(stream, bytes(octets))
+        elif not self._rewrite(stream, octets, now_ns):
+            return
+        exchange.pump_back(stream)
+        exchange.credit_daemon(stream)
+        exchange.credit_daemon(None)
+
+    def _rewrite(self, stream: Stream, octets: memoryview, now_ns: int) -> bool:
+        """Rewrite what became whole messages; tell whether the call goes on."""
+        assert stream.rewriter is not None
+        assert stream.call is not None
+        try:
+            stream.rewriter.feed(octets)
+            while stream.rewriter.messages:
+                self._keep_messages(stream, self._exchange.calls.rewrite(stream.call, stream.rewriter.messages.pop(0)))
+        except Refused as refused:
+            self._exchange.refuse(stream, refused, now_ns)
+            return False
         return True
+
+    def _keep_messages(self, stream: Stream, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            self._exchange.keep_back(stream, frame(message))
 
     def _headers(self, flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
         fragment = payloads.header_fragment(flags, payload)
@@ -148,15 +195,37 @@ class FromDaemon:
         exchange = self._exchange
         fields = exchange.daemon_decoder.decode(block)
         stream = exchange.streams.get(number)
-        if stream is None:
+        if stream is None or stream.is_ours:
             return
         is_last = bool(flags & frames.END_STREAM)
+        if is_last and (stream.rewriter or stream.back):
+            self._end_back(stream, fields, now_ns)
+            return
+        if is_last and stream.call is not None and self._code(fields) is not Code.OK:
+            fields = tuple(exchange.calls.reword(stream.call, fields))
         encoded = exchange.caller_encoder.encode(fields)
         exchange.to_caller.append(frames.headers(number, encoded, end_stream=is_last))
         exchange.answered_since_ping = True
         stream.is_answered = True
         if is_last:
             self._ended(stream, self._code(fields), now_ns)
+
+    def _end_back(self, stream: Stream, fields: Fields, now_ns: int) -> None:
+        """End an answer of which something waits, or is rewritten."""
+        exchange, code = self._exchange, self._code(tuple(fields))
+        assert stream.call is not None
+        stream.is_answered = True
+        try:
+            if stream.rewriter is not None:
+                self._keep_messages(stream, exchange.calls.rewrite(stream.call, None))
+            if code is not Code.OK:
+                fields = exchange.calls.reword(stream.call, fields)
+        except Refused as refused:
+            exchange.refuse(stream, refused, now_ns)
+            return
+        stream.trailers = fields
+        self._ended(stream, code, now_ns)
+        exchange.pump_back(stream)
 
     def _code(self, fields: tuple[tuple[bytes, bytes], ...]) -> Code:
         """Return the status that trailers carry; the same few come again and again."""
@@ -171,12 +240,16 @@ class FromDaemon:
     def _ended(self, stream: Stream, code: Code, now_ns: int) -> None:
         stream.daemon_ended = True
         self._exchange.finish(stream, code, now_ns)
-        if stream.caller_ended and not stream.queue:
+        if stream.is_done:
             self._exchange.forget(stream)
 
     def _rst_stream(self, _flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
         stream = self._exchange.streams.get(number)
-        if stream is None:
+        if stream is None or stream.is_ours:
+            return False
+        if stream.trailers is not None:
+            # It has said all, and listens no more; the caller has yet to hear it.
+            stream.closes_after = True
             return False
         code = _CODES.get(ErrorCode(payloads.read_error_code(payload) % 14), Code.INTERNAL)
         self._exchange.finish(stream, code, now_ns)

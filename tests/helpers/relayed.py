@@ -23,7 +23,8 @@ from h2.events import (
 from h2.settings import SettingCodes
 
 from proxy.errors import Refused
-from proxy.http2.calls import Fields
+from proxy.grpc.framing import frame
+from proxy.http2.calls import AS_IT_IS, Fields, Verdict
 from proxy.http2.frames import DEFAULT_WINDOW_OCTETS, PREFACE
 from proxy.http2.relay import Relay
 from proxy.reasons import Code, Reason
@@ -31,10 +32,23 @@ from proxy.units import SECOND_NS
 from tests.helpers.h2client import call_fields
 
 # What becomes of a call, by its path.
-PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER = (b"/" + word for word in b"pass read doom no own later".split())
-PATHS = (PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER)
-OWN_ANSWER = b"\0\0\0\0\x02ok"
+PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER, SWAPPED, REWRITTEN = (
+    b"/" + word for word in b"pass read doom no own later swap turn".split()
+)
+PATHS = (PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER, SWAPPED, REWRITTEN)
+OWN_ANSWER = frame(b"ok" * 50)
+LAST_WORD = b"that is all"
 MESSAGE_LIMIT_OCTETS = 1 << 20
+
+
+def swapped(stream: int, message: bytes) -> bytes:
+    """What the daemon of a SWAPPED call gets: something longer, something shorter, nothing at all."""
+    return (message + b"+" * 70_000, message[: len(message) // 2], b"")[stream // 2 % 3]
+
+
+def rewritten(stream: int, message: bytes) -> list[bytes]:
+    """What the caller of a REWRITTEN call gets for a message: a longer one, a shorter one, none, two."""
+    return ([message + b"-" * 70_000], [message[:1]], [], [message, message])[stream // 2 % 4]
 
 
 @dataclass
@@ -47,6 +61,7 @@ class Admitted:
     is_read: bool
     is_waiting: bool = False
     is_observed: bool = False
+    is_rewritten: bool = False
     message_limit_octets: int = MESSAGE_LIMIT_OCTETS
     answer: bytes | None = None
 
@@ -77,13 +92,14 @@ class Judge:
             tuple(fields),
             stream,
             path,
-            is_read=path in (READ, DOOMED),
+            is_read=path in (READ, DOOMED, SWAPPED),
             is_observed=path == READ,
+            is_rewritten=path == REWRITTEN,
             answer=OWN_ANSWER if path == ANSWERED else None,
         )
         return self.calls[stream]
 
-    def judge(self, call: Admitted, message: bytes, now_ns: int) -> None:  # noqa: ARG002
+    def judge(self, call: Admitted, message: bytes, now_ns: int) -> Verdict:  # noqa: ARG002
         assert call.stream not in self.messages
         self.messages[call.stream] = message
         if call.path == DOOMED:
@@ -92,6 +108,13 @@ class Judge:
         call.is_waiting = call.stream % 4 == 1
         if call.is_waiting:
             self.waiting.add(call.stream)
+        return Verdict(message=swapped(call.stream, message)) if call.path == SWAPPED else AS_IT_IS
+
+    def rewrite(self, call: Admitted, message: bytes | None) -> list[bytes]:
+        return [LAST_WORD] if message is None else rewritten(call.stream, message)
+
+    def reword(self, call: Admitted, trailers: Fields) -> Fields:  # noqa: ARG002
+        return trailers
 
     def observe(self, call: Admitted, octets: memoryview) -> None:
         self.observed[call.stream] = self.observed.get(call.stream, b"") + octets
@@ -259,9 +282,11 @@ class Relayed:
     def answer(self, stream: int, octets: int) -> None:
         """Let the daemon begin an answer of so many octets."""
         side = self.daemon.streams[stream]
-        if not side.wants:
+        if not side.wants and stream in self.judge.calls:
             self.daemon.h2.send_headers(stream, [(b":status", b"200"), (b"content-type", b"application/grpc")])
             side.wants = bytes((stream % 241,)) * (octets + 1)
+            if self.judge.calls[stream].path == REWRITTEN:
+                side.wants = frame(side.wants) + frame(b"")
             self.daemon.collect()
 
     def end_answer(self, stream: int) -> None:

@@ -64,7 +64,8 @@ class Ends(RuleBasedStateMachine):
 
     @rule(octets=st.integers(1, 20))
     def octets_of_ours_are_added(self, octets: int) -> None:
-        self.window.add(octets)
+        self.window.put(octets)
+        self.window.release(octets)
         self.receiver_takes -= octets
 
     @rule(octets=st.integers(1, 1 << 20))
@@ -143,7 +144,8 @@ def test_octets_that_never_reach_the_receiver_are_credited_in_full(how: str) -> 
 
 def test_octets_of_ours_are_taken_from_the_next_credit() -> None:
     window = Window(100)
-    window.add(7)
+    window.put(7)
+    window.release(7)
     window.widen(5)
     early = window.grant()
     window.widen(5)

@@ -7,7 +7,7 @@ import pytest
 
 from proxy.errors import Refused
 from proxy.http2 import frames
-from proxy.http2.calls import Fields
+from proxy.http2.calls import Fields, Verdict
 from proxy.http2.frames import ErrorCode, ProtocolFault
 from proxy.http2.relay import Relay
 from proxy.reasons import Code, Reason
@@ -23,6 +23,7 @@ class Admitted:
     is_read: bool = False
     is_waiting: bool = False
     is_observed: bool = False
+    is_rewritten: bool = False
     message_limit_octets: int = 0
     answer: bytes | None = None
 
@@ -40,8 +41,14 @@ class Everybody:
         self.begun.append(stream)
         return Admitted(tuple(fields))
 
-    def judge(self, call: Admitted, message: bytes, now_ns: int) -> None:  # noqa: ARG002
+    def judge(self, call: Admitted, message: bytes, now_ns: int) -> Verdict:  # noqa: ARG002
         raise AssertionError
+
+    def rewrite(self, call: Admitted, message: bytes | None) -> list[bytes]:  # noqa: ARG002
+        raise AssertionError
+
+    def reword(self, call: Admitted, trailers: Fields) -> Fields:  # noqa: ARG002
+        return trailers
 
     def observe(self, call: Admitted, octets: memoryview) -> None:  # noqa: ARG002
         raise AssertionError

@@ -11,12 +11,26 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.grpc.framing import frame
 from proxy.http2.frames import DEFAULT_WINDOW_OCTETS
-from tests.helpers.relayed import ANSWERED, DOOMED, PASSED, PATHS, REFUSED, Peer, Relayed
+from tests.helpers.relayed import (
+    ANSWERED,
+    DOOMED,
+    LAST_WORD,
+    PASSED,
+    PATHS,
+    REFUSED,
+    REWRITTEN,
+    SWAPPED,
+    Peer,
+    Relayed,
+    rewritten,
+    swapped,
+)
 
 Step = tuple[str, int, int]
 amounts = st.one_of(st.integers(0, 40), st.integers(0, 3000), st.integers(0, 200_000))
-STREAMS = st.integers(0, 6)
+STREAMS = st.integers(0, 8)
 
 
 def pick(peer: Peer, which: int) -> int | None:
@@ -83,14 +97,36 @@ def check_octets(end: Relayed) -> None:
     for number, said in end.caller.streams.items():
         heard = end.daemon.streams.get(number)
         if heard is not None:
-            assert said.wants.startswith(heard.heard)
-            assert said.is_reset or heard.is_reset or heard.heard == said.wants
+            wanted = request_of(end, number)
+            assert wanted.startswith(heard.heard)
+            assert said.is_reset or heard.is_reset or heard.heard == wanted
     for number, answered in end.daemon.streams.items():
         asked = end.caller.streams[number]
-        assert answered.wants.startswith(asked.heard)
-        assert asked.is_reset or answered.is_reset or asked.heard == answered.wants
+        wanted = answer_of(end, number)
+        assert wanted.startswith(asked.heard)
+        assert asked.is_reset or answered.is_reset or asked.heard == wanted
     for number, observed in end.judge.observed.items():
         assert end.daemon.streams[number].wants.startswith(observed)
+
+
+def request_of(end: Relayed, number: int) -> bytes:
+    """What the daemon should have heard of a request."""
+    said = end.caller.streams[number].wants
+    return frame(swapped(number, said[5:])) if path_of(end, number) == SWAPPED else said
+
+
+def answer_of(end: Relayed, number: int) -> bytes:
+    """What the caller should have heard of the daemon's answer."""
+    wants = end.daemon.streams[number].wants
+    if path_of(end, number) != REWRITTEN or not wants:
+        return wants
+    length = int.from_bytes(wants[1:5], "big")
+    messages = [*rewritten(number, wants[5 : 5 + length]), *rewritten(number, b""), LAST_WORD]
+    return b"".join(map(frame, messages))
+
+
+def path_of(end: Relayed, number: int) -> bytes:
+    return dict(end.daemon.requests[number])[b":path"]
 
 
 def check_windows(end: Relayed) -> None:

@@ -5,7 +5,7 @@ import pytest
 from proxy.errors import Refused
 from proxy.grpc.framing import frame as framed
 from proxy.http2 import frames
-from proxy.http2.calls import Fields
+from proxy.http2.calls import Fields, Verdict
 from proxy.http2.exchange import MAX_STREAMS
 from proxy.http2.frames import (
     ACK,
@@ -64,9 +64,10 @@ class Recorder(Judge):
             call.is_waiting = self.waits
         return call
 
-    def judge(self, call: Admitted, message: bytes, now_ns: int) -> None:
-        super().judge(call, message, now_ns)
+    def judge(self, call: Admitted, message: bytes, now_ns: int) -> Verdict:
+        verdict = super().judge(call, message, now_ns)
         call.is_waiting = False
+        return verdict
 
     def refused(self, stream: int, call: Admitted | None, refused: Refused, now_ns: int) -> tuple[Code, str]:
         self.refusals[stream] = refused.reason
@@ -567,10 +568,10 @@ def test_an_answer_of_ours_is_paid_with_the_next_credit_of_the_caller() -> None:
     wire = Wire()
     wire.caller(head(3, ANSWERED, end_stream=True) + frames.window_update(0, 3))
     early = list(wire.to_daemon)
-    wire.caller(frames.window_update(0, 10))
+    wire.caller(frames.window_update(0, len(OWN_ANSWER)))
 
     assert early == []
-    assert credit(wire.to_daemon, 0) == 13 - len(OWN_ANSWER)
+    assert credit(wire.to_daemon, 0) == 3
 
 
 def test_streams_above_the_limit_are_refused_unread() -> None:
