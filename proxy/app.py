@@ -16,12 +16,13 @@ from cryptography.hazmat.backends.openssl import backend
 
 from proxy import __version__
 from proxy.buildkit.address import UpstreamAddress
+from proxy.buildkit.namespace import Namespaces
 from proxy.call.world import Generation, World
 from proxy.edge.admin import AdminServer
 from proxy.edge.clock import now_ns, wall_ns
 from proxy.edge.dialer import Dialer
 from proxy.edge.files import Bundle, read_bundle
-from proxy.edge.generation import Built, build
+from proxy.edge.generation import Built, build, namespace_key
 from proxy.edge.health import HealthWatch
 from proxy.edge.host import Host
 from proxy.edge.keys import KeyFetcher
@@ -124,7 +125,8 @@ class App:
 
     def _make_world(self, built: Built) -> World:
         return World(
-            generation=Generation(0, built.authenticator),
+            generation=Generation(0, built.authenticator, built.bundle.settings.isolation),
+            namespaces=Namespaces(namespace_key(built.bundle)),
             limits=self._limits,
             emit=self._observers.emit,
             need_keys=self._need_keys,
@@ -195,7 +197,7 @@ class App:
         self._health.watch(_address(settings), minimum_version=settings.upstream.minimum_version)
         self._listener.apply(settings.listen, built.tls)
         self._observers.reopen(settings)
-        self._world.generation = Generation(self._generation, built.authenticator)
+        self._world.generation = Generation(self._generation, built.authenticator, settings.isolation)
         self._fetcher = KeyFetcher(built.keysets, emit=self._emit, wall_ns=wall_ns)
         before, self._fetching = self._fetching, self._group.create_task(self._fetcher.run())
         if before is not None:

@@ -214,13 +214,6 @@ class Reason(Enum):
         Blame.CALLER,
         "no such build in tenant {tenant}",
     )
-    FOREIGN_SESSION = (
-        204,
-        "foreign-session",
-        Code.NOT_FOUND,
-        Blame.CALLER,
-        "no such session in tenant {tenant}",
-    )
     SESSION_LIVE = (
         205,
         "session-live",
@@ -295,6 +288,14 @@ class Reason(Enum):
         Code.INVALID_ARGUMENT,
         Blame.CALLER,
         "the request message of {method} cannot be read: {why}",
+    )
+    FIELD_UNKNOWN = (
+        407,
+        "field-unknown",
+        Code.FAILED_PRECONDITION,
+        Blame.OPERATOR,
+        "the request message of {method} has a field {field} that came with a BuildKit newer than v0.32, and that this "
+        "farm cannot judge. Use an older client, or ask whoever runs this farm to update it",
     )
     DEADLINE_EXCEEDED = (
         405,

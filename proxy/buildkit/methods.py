@@ -66,6 +66,11 @@ class Method:
         """The full method, as events and messages name it."""
         return f"/{self.service}/{self.name}"
 
+    @property
+    def short(self) -> str:
+        """The method for people: `Control/Solve`."""
+        return f"{self.service.rpartition('.')[2]}/{self.name}"
+
 
 CONTROL = "moby.buildkit.v1.Control"
 BRIDGE = "moby.buildkit.v1.frontend.LLBBridge"
@@ -93,7 +98,7 @@ _CONTROL = (
     Method(CONTROL, "Prune", Kind.SERVER_STREAM, Role.ADMIN),
 )
 
-BRIDGE_SOLVE = Method(BRIDGE, "Solve", Kind.UNARY, Role.BUILDER, message_limit_octets=DEFINITION_LIMIT_OCTETS)
+BRIDGE_SOLVE = Method(BRIDGE, "Solve", Kind.UNARY, Role.BUILDER, Treatment.INSPECT, DEFINITION_LIMIT_OCTETS)
 # The answer of Solve holds the whole definition, and Return sends it back.
 BRIDGE_RETURN = Method(BRIDGE, "Return", Kind.UNARY, Role.BUILDER, message_limit_octets=DEFINITION_LIMIT_OCTETS)
 

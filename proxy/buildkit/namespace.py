@@ -77,5 +77,19 @@ class Namespace:
         return hmac.digest(self._key, said, "sha256")
 
 
+class Namespaces:
+    """The names of all tenants, made with one key (at least 16 octets)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._known: dict[str, Namespace] = {}
+
+    def of(self, tenant: str) -> Namespace:
+        """Return the names of `tenant`, one of those that the settings declare."""
+        if tenant not in self._known:
+            self._known[tenant] = Namespace(tenant, self._key)
+        return self._known[tenant]
+
+
 def _spell(octets: bytes) -> str:
     return base64.b32encode(octets).decode().lower()

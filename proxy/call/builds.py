@@ -1,10 +1,8 @@
-"""Builds that run now, by their ref: whose they are, and how they end.
+"""Builds that run now, by tenant and ref, and how they end.
 
-BuildKit has no users: whoever names a ref may read its logs and enter the build. So
-a ref belongs to the tenant whose Solve brought it, for as long as that Solve runs.
-A call that names a ref before its Solve has come waits a little (clients open their
-streams in any order); one that names a foreign ref waits as long and gets the same
-answer as for a ref that nobody has.
+Clients open the calls of a build in any order. A call that names a ref before its
+Solve has come waits a little: what it may do depends on that Solve. If that is turned
+away the others end at once, or stock clients wait for them and hide the reason.
 """
 
 from collections.abc import Callable
@@ -20,6 +18,9 @@ from proxy.reasons import Code, Reason
 
 # The daemon itself waits 3 s for an unknown build id and 6 s for an unknown ref.
 WAIT_FOR_BUILD_NS = 3_000_000_000
+# A call of a build that was turned away comes within milliseconds, or never.
+REMEMBER_REFUSED_NS = 10_000_000_000
+MOST_REFUSED = 1024
 # The Status stream of a build may end a moment after its Solve; its last steps count too.
 WAIT_FOR_STATUS_NS = 5_000_000_000
 
@@ -27,6 +28,9 @@ WAIT_FOR_STATUS_NS = 5_000_000_000
 MAX_STATUS_OCTETS = 16 << 20
 
 _KILNGATE_ENDED = {Reason.UPSTREAM_LOST, Reason.DRAIN_DEADLINE, Reason.INTERNAL}
+
+
+Name = tuple[str, str]
 
 
 class Build:
@@ -76,40 +80,51 @@ class Builds:
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
-        self._live: dict[str, Build] = {}
+        self._live: dict[Name, Build] = {}
         self._ending: dict[Build, int] = {}
-        self._waiting: dict[tuple[str, str], list[Callable[[], None]]] = {}
+        self._waiting: dict[Name, list[Callable[[], None]]] = {}
+        self._refused: dict[Name, tuple[Refused, int]] = {}
 
     def __len__(self) -> int:
         return sum(1 for build in self._live.values() if build.is_told)
 
-    def is_live(self, call: Call) -> bool:
-        """Tell whether a build that the caller may see has the ref that `call` names."""
-        return self.find(call) is not None
-
     def find(self, call: Call) -> Build | None:
-        """Return the build that `call` names, if it belongs to the caller's tenant."""
-        build = self._live.get(call.ref)
-        return build if build and build.caller.tenant == call.caller.tenant else None
+        """Return the build that `call` names, if it runs."""
+        return self._live.get(_name(call))
+
+    def refusal_of(self, call: Call) -> Refused | None:
+        """Return why the build that `call` names was turned away, if it was a moment ago."""
+        found = self._refused.get(_name(call))
+        return found[0] if found else None
 
     def open(self, call: Call, facts: BuildFacts) -> Build:
-        """Take a ref for the Solve `call`, and wake the calls that waited for it.
+        """Take a ref for the Solve `call`; `admit` or `refuse` follows.
 
         Raises:
-            Refused: FOREIGN_REF, another tenant's build runs under it; REF_LIVE, one's own.
+            Refused: REF_LIVE, a build of the tenant runs under it.
         """
-        if (other := self._live.get(facts.ref)) is not None:
-            reason = Reason.REF_LIVE if other.caller.tenant == call.caller.tenant else Reason.FOREIGN_REF
-            raise Refused(reason, tenant=call.caller.tenant)
         call.ref = facts.ref
-        build = self._live[facts.ref] = Build(call, facts)
-        for wake in self._waiting.pop((call.caller.tenant, call.ref), []):
-            wake()
+        if _name(call) in self._live:
+            raise Refused(Reason.REF_LIVE, tenant=call.caller.tenant)
+        build = self._live[_name(call)] = Build(call, facts)
         return build
 
-    def when_open(self, call: Call, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when a Solve of the caller's tenant brings the ref that `call` names; return what forgets it."""
-        name = (call.caller.tenant, call.ref)
+    def admit(self, call: Call) -> None:
+        """Wake the calls that waited for the build of the Solve `call`."""
+        self._refused.pop(_name(call), None)
+        self._wake(call)
+
+    def refuse(self, call: Call, refused: Refused, now_ns: int) -> None:
+        """Note that the Solve `call` was turned away, and wake the calls that waited for it."""
+        other = self.find(call)
+        if not call.ref or (other and other.call is not call) or len(self._refused) >= MOST_REFUSED:
+            return
+        self._refused[_name(call)] = (refused, now_ns)
+        self._wake(call)
+
+    def when_known(self, call: Call, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when the Solve of the build that `call` names is let in or not; return what forgets it."""
+        name = _name(call)
         self._waiting.setdefault(name, []).append(wake)
 
         def forget() -> None:
@@ -137,14 +152,14 @@ class Builds:
 
     def watched_by(self, call: Call) -> Build | None:
         """Return the build whose steps the Status stream `call` counts."""
-        build = self._live.get(call.ref)
+        build = self.find(call)
         if build is not None and build.observer is call:
             return build
         return next((each for each in self._ending if each.observer is call), None)
 
     def end(self, call: Call, code: Code, reason: Reason | None, now_ns: int) -> None:
         """Note the end of a Solve, or of the Status stream that watched a build."""
-        for build in [each for each in (self._live.get(call.ref), *self._ending) if each is not None]:
+        for build in [each for each in (self.find(call), *self._ending) if each is not None]:
             if build.call is call:
                 self._solved(build, code, reason, now_ns)
             elif build.observer is call:
@@ -157,9 +172,16 @@ class Builds:
         for build, since_ns in list(self._ending.items()):
             if now_ns - since_ns >= WAIT_FOR_STATUS_NS:
                 self._tell_end(build)
+        for name, (_, since_ns) in list(self._refused.items()):
+            if now_ns - since_ns >= REMEMBER_REFUSED_NS:
+                del self._refused[name]
+
+    def _wake(self, call: Call) -> None:
+        for wake in self._waiting.pop(_name(call), []):
+            wake()
 
     def _solved(self, build: Build, code: Code, reason: Reason | None, now_ns: int) -> None:
-        del self._live[build.facts.ref]
+        del self._live[_name(build.call)]
         build.ended = (code, reason, now_ns - build.call.started_ns)
         if build.permit is not None:
             build.permit.give_back()
@@ -175,3 +197,7 @@ class Builds:
         code, _, duration_ns = build.ended
         steps: BuildSteps | None = build.counter.steps() if build.counter else None
         self._emit(BuildEnded(build.call.id, build.caller, build.facts, build.result(), code, duration_ns, steps))
+
+
+def _name(call: Call) -> Name:
+    return call.caller.tenant, call.ref

@@ -19,12 +19,11 @@ from proxy.buildkit.methods import (
     Method,
     Treatment,
 )
-from proxy.buildkit.solve import read_solve
-from proxy.buildkit.status import read_status_request
 from proxy.call.answers import answer
-from proxy.call.builds import WAIT_FOR_BUILD_NS, Build
+from proxy.call.builds import WAIT_FOR_BUILD_NS
 from proxy.call.heads import Heads, ReadHead
 from proxy.call.identifying import Identifying
+from proxy.call.judging import Judging
 from proxy.call.machine import Call, State
 from proxy.call.world import World
 from proxy.caller import Caller, Role
@@ -52,6 +51,9 @@ class Waker(Protocol):
     def let_go(self, stream: int) -> None:
         """Let the octets of a call go on."""
 
+    def answer(self, stream: int) -> None:
+        """Answer a call with nothing, and status OK."""
+
     def end_call(self, stream: int, refused: Refused) -> None:
         """End a call with a sentence."""
 
@@ -67,6 +69,7 @@ class Conversation:
         self._peer = peer
         self._waker = waker
         self._heads = Heads()
+        self._judging = Judging(world)
         self._identifying = Identifying(world, certificate)
         self._judged = (0, "unknown")
         self._retries: dict[int, int] = {}
@@ -104,7 +107,8 @@ class Conversation:
             self._wait_for_keys(stream, needed.issuer)
             return None
         method = self._allowed(caller, head)
-        call = Call(CallId(self._connection, stream), caller, method, head.forwarded, now_ns)
+        names = self._world.namespaces.of(caller.tenant)
+        call = Call(CallId(self._connection, stream), caller, method, head.named(names), now_ns)
         try:
             self._admit(call, head, now_ns)
         except Refused:
@@ -117,20 +121,22 @@ class Conversation:
     def judge(self, call: Call, message: bytes, now_ns: int) -> Verdict:
         """Judge the message of an inspected call (`http2.calls.Calls.judge`)."""
         call.is_read = False
-        answer_of_ours = None
-        if call.method is SOLVE:
-            self._judge_solve(call, message)
-        elif call.method is STATUS:
-            call.ref = read_status_request(message)
+        if call.method is LISTEN_BUILD_HISTORY and not is_feature_probe(message):
+            verdict = self._judge_history(call, message)
+        else:
+            verdict = self._judging.judge(call, message, now_ns)
+        if call.method is STATUS and self._world.builds.refusal_of(call):
+            # Stock clients print why a build was refused only if its Status ends well.
+            verdict = Verdict(answer=b"")
+        elif call.method is STATUS or call.method.service == BRIDGE:
             self._wait_for_build(call, now_ns)
-        elif call.method is LISTEN_BUILD_HISTORY and not is_feature_probe(message):
-            answer_of_ours = self._judge_history(call, message)
         self._start(call)
-        return AS_IT_IS if answer_of_ours is None else Verdict(answer=answer_of_ours)
+        return verdict
 
     def rewrite(self, call: Call, message: bytes | None) -> Sequence[bytes]:
         """Return what the caller gets of an answer (`http2.calls.Calls.rewrite`)."""
-        raise NotImplementedError
+        assert call.rewriter is not None
+        return call.rewriter.finish() if message is None else call.rewriter.feed(message)
 
     def reword(self, call: Call, trailers: Fields) -> Fields:  # noqa: ARG002
         """Return the trailers that the caller gets (`http2.calls.Calls.reword`)."""
@@ -189,9 +195,14 @@ class Conversation:
                 call.received_octets = call.sent_octets = 0
 
     def tick(self, now_ns: int) -> None:
-        """End calls whose time is over."""
+        """Let calls wait no longer for a build that does not come."""
         for stream, call in list(self._waiting.items()):
-            if call.deadline_ns is not None and now_ns >= call.deadline_ns:
+            if call.deadline_ns is None or now_ns < call.deadline_ns:
+                continue
+            if call.method is STATUS:
+                # It may be over: the daemon tells its log again, if it is the tenant's.
+                self._go_on(call)
+            else:
                 self._waker.end_call(stream, Refused(Reason.FOREIGN_REF, tenant=call.caller.tenant))
 
     def close(self) -> None:
@@ -238,68 +249,60 @@ class Conversation:
             call.holds(world.sessions.open(head.name, tenant))
         elif call.method.service == BRIDGE:
             call.ref = head.name
-            self._wait_for_build(call, now_ns)
         if not call.is_read:
+            if call.method.service == BRIDGE:
+                self._wait_for_build(call, now_ns)
             self._start(call)
 
-    def _judge_history(self, call: Call, message: bytes) -> bytes | None:
+    def _judge_history(self, call: Call, message: bytes) -> Verdict:
         """History is for administrators; who asks for one record, as buildx does after a build, hears of none."""
         if call.caller.role < call.method.least_role and asks_for_one_record(message):
-            return b""
+            return Verdict(answer=b"")
         self._need_role(call.caller, call.method, call.method.least_role)
-        return None
-
-    def _judge_solve(self, call: Call, message: bytes) -> None:
-        request = read_solve(message)
-        for give_back in self._world.sessions.name(request.sessions, call.caller.tenant):
-            call.holds(give_back)
-        build = self._world.builds.open(call, request.facts)
-        if request.has_work:
-            self._take_slot(build)
-        if not request.facts.is_internal:
-            self._world.builds.start(build)
-
-    def _take_slot(self, build: Build) -> None:
-        """A build counts when it brings work: here, or with its first LLBBridge/Solve; buildx's probe never does.
-
-        Raises:
-            Refused: BUILDS_LIMIT.
-        """
-        if build.permit is None:
-            try:
-                build.permit = self._world.limits.start_build(build.caller.tenant)
-            except Refused:
-                build.is_denied = True
-                raise
-        self._world.builds.start(build)
+        return AS_IT_IS
 
     def _wait_for_build(self, call: Call, now_ns: int) -> None:
-        """Let a call go on if its build is there, else keep it until the build's Solve comes."""
-        if call.caller.role is Role.ADMIN or self._world.builds.find(call):
+        """Let a call go on if its build is there, else keep it until the build's Solve comes.
+
+        Raises:
+            Refused: the build was turned away, or may not go on with this call.
+        """
+        if self._world.builds.find(call):
             self._join(call)
             return
+        if refused := self._world.builds.refusal_of(call):
+            raise refused
         call.move(State.WAITING)
         call.deadline_ns = now_ns + WAIT_FOR_BUILD_NS
         self._waiting[call.id.stream] = call
-        call.holds(self._world.builds.when_open(call, lambda: self._build_came(call)))
+        call.holds(self._world.builds.when_known(call, lambda: self._build_is_known(call)))
 
-    def _build_came(self, call: Call) -> None:
+    def _build_is_known(self, call: Call) -> None:
         # Whoever was let go before it may have found its connection broken, and ended all calls on it.
         if call.state is not State.WAITING:
             return
-        del self._waiting[call.id.stream]
+        refused = self._world.builds.refusal_of(call)
         try:
-            self._join(call)
-        except Refused as refused:
+            if refused is None:
+                self._join(call)
+        except Refused as other:
+            refused = other
+        if refused is None:
+            self._go_on(call)
+        elif call.method is STATUS:
+            self._waker.answer(call.id.stream)
+        else:
             self._waker.end_call(call.id.stream, refused)
-            return
+
+    def _go_on(self, call: Call) -> None:
+        del self._waiting[call.id.stream]
         self._start(call)
         self._waker.let_go(call.id.stream)
 
     def _join(self, call: Call) -> None:
         build = self._world.builds.find(call)
         if build is not None and call.method is BRIDGE_SOLVE:
-            self._take_slot(build)
+            self._judging.take_slot(build)
         elif call.method is STATUS:
             self._world.builds.watch(call)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from proxy.buildkit.methods import BRIDGE, METHODS, SESSION, Method
 from proxy.buildkit.names import is_identifier
+from proxy.buildkit.namespace import Namespace
 from proxy.errors import Refused
 from proxy.grpc.head import Fields, RequestHead, forwardable, parse_request
 from proxy.reasons import Reason
@@ -12,17 +13,36 @@ from proxy.reasons import Reason
 MOST_REMEMBERED = 64
 BUILD_ID = b"buildkit-controlapi-buildid"
 SESSION_ID = b"x-docker-expose-session-uuid"
+SHARED_KEY = b"x-docker-expose-session-sharedkey"
 
 
 @dataclass(frozen=True, slots=True)
 class ReadHead:
-    """A judged head. `name` is the build or the session that it names, "" if its method names none."""
+    """A judged head. `name` is the build or the session that it names, "" if its method names none.
+
+    `shared_key` is what a Session call says its copies of directories may be found by.
+    """
 
     authorization: tuple[bytes, ...]
     method: Method | None
     name: str
+    shared_key: str
     forwarded: tuple[tuple[bytes, bytes], ...]
     timeout_ns: int | None
+
+    def named(self, names: Namespace) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the fields that the daemon gets, with the caller's names made its tenant's own.
+
+        A session always gets a shared key: without one the daemon finds its directories
+        among those of everybody who sends none, as buildctl does.
+        """
+        if not self.name:
+            return self.forwarded
+        changed = {BUILD_ID: names.ref(self.name)}
+        if self.method is SESSION:
+            changed = {SESSION_ID: names.session(self.name), SHARED_KEY: names.shared_key(self.shared_key)}
+        kept = [field for field in self.forwarded if field[0] not in changed]
+        return (*kept, *((name, value.encode()) for name, value in changed.items()))
 
 
 class Heads:
@@ -46,12 +66,20 @@ class Heads:
             authorization=head.authorization,
             method=method,
             name=_name(head, method),
+            shared_key=_shared_key(head) if method is SESSION else "",
             forwarded=tuple(forwardable(fields)),
             timeout_ns=head.timeout_ns,
         )
         if not head.authorization and len(self._known) < MOST_REMEMBERED:
             self._known[fields] = read
         return read
+
+
+def _shared_key(head: RequestHead) -> str:
+    values = head.value(SHARED_KEY)
+    if len(values) > 1:
+        raise Refused(Reason.REQUEST_MALFORMED, why=f"it has {SHARED_KEY.decode()} more than once")
+    return values[0].decode("latin-1") if values else ""
 
 
 def _name(head: RequestHead, method: Method | None) -> str:

@@ -9,12 +9,31 @@ A call holds permits (an open stream, a build's slot, a session's name). They ar
 given back when it ends, each exactly once, whoever ends it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import Protocol
 
 from proxy.buildkit.methods import Method, Treatment
 from proxy.caller import Caller
 from proxy.events import CallId
+
+
+class Rewriter(Protocol):
+    """Makes of a daemon's answer what the caller may have of it."""
+
+    def feed(self, message: bytes) -> Sequence[bytes]:
+        """Return the messages that the caller gets for one of the daemon's.
+
+        Raises:
+            Refused: the answer must not go on.
+        """
+
+    def finish(self) -> Sequence[bytes]:
+        """Return the messages that the caller gets at the end.
+
+        Raises:
+            Refused: as `feed`.
+        """
 
 
 class State(Enum):
@@ -50,11 +69,12 @@ class Call:
         "id",
         "is_observed",
         "is_read",
-        "is_rewritten",
         "message_limit_octets",
         "method",
         "received_octets",
         "ref",
+        "renamed",
+        "rewriter",
         "sent_octets",
         "started_ns",
     )
@@ -71,7 +91,9 @@ class Call:
         self.ref = ""
         self.answer: bytes | None = None
         self.is_read = method.treatment is Treatment.INSPECT
-        self.is_rewritten = False
+        self.rewriter: Rewriter | None = None
+        # What the daemon calls things, and what the caller calls them.
+        self.renamed: dict[str, str] = {}
         self.message_limit_octets = method.message_limit_octets
         self.is_observed = False
         self.received_octets = 0
@@ -83,6 +105,11 @@ class Call:
     def state(self) -> State:
         """Where the call stands."""
         return self._state
+
+    @property
+    def is_rewritten(self) -> bool:
+        """The answer's messages go through `rewriter`."""
+        return self.rewriter is not None
 
     @property
     def is_waiting(self) -> bool:

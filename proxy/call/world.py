@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from proxy.buildkit.isolation import Isolation
+from proxy.buildkit.namespace import Namespaces
 from proxy.call.builds import Builds
 from proxy.call.sessions import Sessions
 from proxy.events import Event
@@ -18,6 +20,7 @@ class Generation:
 
     number: int
     authenticator: Authenticator
+    isolation: Isolation
 
 
 @dataclass(slots=True)
@@ -29,6 +32,7 @@ class World:
     """
 
     generation: Generation
+    namespaces: Namespaces
     limits: TenantLimits
     emit: Emit
     need_keys: Callable[[str, Callable[[], None]], None]

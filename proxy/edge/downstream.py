@@ -205,6 +205,11 @@ class Downstream:
         self._relay.let_go(stream)
         self._poke()
 
+    def answer(self, stream: int) -> None:
+        """Answer a call with nothing."""
+        self._relay.answer(stream, self._host.now_ns())
+        self._poke()
+
     def end_call(self, stream: int, refused: Refused) -> None:
         """End a call with a sentence."""
         self._relay.end_call(stream, refused, self._host.now_ns())

@@ -1,9 +1,12 @@
 """From files to one generation: everything that a reload replaces, built aside before anything is swapped."""
 
+import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from proxy.edge.files import Bundle
 from proxy.edge.keys import read_key_files
@@ -13,6 +16,8 @@ from proxy.identity.authenticator import Authenticator, Method
 from proxy.identity.keyset import KeySets
 from proxy.identity.methods import jwt, mtls
 from proxy.units import SECOND_NS
+
+NAMESPACE_KEY_OCTETS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,25 @@ def build(bundle: Bundle, *, earlier: KeySets | None, wall_ns: Callable[[], int]
             facts.append(_list_loaded(files[method.crl_file]))
     authenticator = Authenticator([_method(each, bundle, keysets) for each in settings.auth], stranger=mtls.stranger)
     return Built(bundle, tls, authenticator, keysets, tuple(facts))
+
+
+def namespace_key(bundle: Bundle) -> bytes:
+    """Return the secret that sessions and shared keys are named with.
+
+    Raises:
+        ValueError: its file holds less than 32 octets.
+        OSError: its file cannot be read.
+    """
+    settings = bundle.settings
+    if settings.isolation.key_file is None:
+        # Who has this key may be the server anyway; replicas and restarts that share it agree on all names.
+        private_key = load_pem_private_key(bundle.files[settings.tls.key_file], None)
+        secret = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    else:
+        secret = Path(settings.isolation.key_file).read_bytes().strip()
+        if len(secret) < NAMESPACE_KEY_OCTETS:
+            raise ValueError(f"isolation.key_file: {settings.isolation.key_file} holds less than 32 octets")
+    return hmac.digest(secret, b"kilngate namespaces", "sha256")
 
 
 def _method(config: jwt.Config | mtls.Config, bundle: Bundle, keysets: KeySets) -> Method:

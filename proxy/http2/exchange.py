@@ -208,6 +208,11 @@ class Exchange:
             self._close_behind(stream)
         stream.settle_back()
 
+    def pump_all_back(self) -> None:
+        """Send what waits of all answers, after the caller's windows became wider."""
+        for stream in [each for each in self.streams.values() if each.back]:
+            self.pump_back(stream)
+
     def answer(self, stream: Stream, answer: bytes, now_ns: int) -> None:
         """Answer a call ourselves with framed messages and status OK."""
         stream.is_ours = stream.is_answered = stream.daemon_ended = stream.closes_after = True
@@ -231,8 +236,6 @@ class Exchange:
     def _prepare(self, stream: Stream, call: Call) -> None:
         if call.is_read:
             stream.reader = MessageReader(call.message_limit_octets)
-        if call.is_rewritten:
-            stream.rewriter = MessageReader(call.message_limit_octets)
         stream.take_up(call)
 
     def _forward_head(self, stream: Stream) -> None:

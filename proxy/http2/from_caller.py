@@ -303,7 +303,7 @@ class FromCaller:
         """Decide about a call, or decide again once what was missing is there."""
         exchange = self._exchange
         exchange.begin(stream, now_ns)
-        if stream.is_over:
+        if stream.is_over and not stream.is_ours:
             exchange.budgets.refusals.spend(now_ns)
         elif stream.reader is not None and stream.caller_ended and not stream.queue:
             exchange.refuse(stream, Refused(Reason.REQUEST_MALFORMED, why="it must have exactly one message"), now_ns)
@@ -362,15 +362,12 @@ class FromCaller:
             window.may += octets
             window.gap = 0
             return True
-        self._pump_back(stream)
+        if stream is None:
+            exchange.pump_all_back()
+        else:
+            exchange.pump_back(stream)
         exchange.credit_daemon(stream)
         return False
-
-    def _pump_back(self, stream: Stream | None) -> None:
-        exchange = self._exchange
-        waiting = [stream] if stream else [each for each in exchange.streams.values() if each.back]
-        for each in waiting:
-            exchange.pump_back(each)
 
     def _goaway(self, _flags: int, _number: int, _payload: memoryview, _now_ns: int) -> bool:
         self.is_going = True

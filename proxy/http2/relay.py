@@ -124,6 +124,13 @@ class Relay:
             stream.take_up(stream.call)
             self._from_caller.move_on(stream)
 
+    def answer(self, number: int, now_ns: int) -> None:
+        """Answer one call ourselves: nothing, and status OK."""
+        stream = self._exchange.streams.get(number)
+        if stream is not None and not stream.is_over:
+            self._exchange.answer(stream, b"", now_ns)
+            self._exchange.forward_heads()
+
     def end_call(self, number: int, refused: Refused, now_ns: int) -> None:
         """End one call with a sentence."""
         stream = self._exchange.streams.get(number)

@@ -64,6 +64,7 @@ class SettingsExchange:
             exchange.down_initial += change
             for stream in exchange.streams.values():
                 stream.down.shift(change)
+            exchange.pump_all_back()
         if change and exchange.daemon is Daemon.READY:
             exchange.to_daemon.append(frames.settings([(INITIAL_WINDOW_SIZE, exchange.down_initial)]))
             self._daemon_owes.append(True)

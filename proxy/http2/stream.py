@@ -86,6 +86,8 @@ class Stream:
         """Take over what was decided about the call by now."""
         self.is_waiting = call.is_waiting
         self.observed = call.is_observed
+        if call.is_rewritten and self.rewriter is None:
+            self.rewriter = MessageReader(call.message_limit_octets)
         self.settle_back()
 
     def settle(self) -> None:

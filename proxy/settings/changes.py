@@ -6,7 +6,8 @@ from proxy.settings.errors import Path, dotted
 from proxy.settings.schema import Settings
 
 # The port is opened once; a process cannot move while builds run on its connections.
-FIXED = ("listen.address", "admin.address")
+# Builds that run would be looked for under other names.
+FIXED = ("listen.address", "admin.address", "isolation.key_file")
 
 
 def changed(before: Settings, after: Settings) -> tuple[str, ...]:

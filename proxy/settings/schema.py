@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from proxy.buildkit.isolation import Isolation
 from proxy.identity.methods import jwt, mtls
 from proxy.identity.rules import TenantName
 from proxy.limits.tenant import Limits
@@ -35,6 +36,8 @@ class Settings(Record):
     """What each tenant may do at once, unless its own block says otherwise."""
     tenants: Annotated[dict[TenantName, AnyTenant], Field(default_factory=dict)]
     """Who shares the farm. A rule may name no other."""
+    isolation: Isolation = Isolation()
+    """How tenants of one daemon are kept apart."""
     admin: Admin = Admin()
     """The operator's port: metrics, health, version."""
     audit: Audit = Audit()
@@ -56,6 +59,8 @@ class Settings(Record):
             said.append(f"admin.address: whoever reaches {self.admin.address} reads the metrics of all tenants")
         if self.tls.strict and any(isinstance(method, jwt.Config) for method in self.auth):
             said.append("tls.strict: callers with a token but no certificate are turned away in the handshake")
+        if self.isolation.definitions == "allow":
+            said.append("isolation.definitions: a tenant that writes its own definitions reaches the others' caches")
         mapped = {rule.tenant for method in self.auth for rule in method.rules}
         said += [f"tenants.{name}: no rule maps anybody to this tenant" for name in self.tenants if name not in mapped]
         return said

@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy.buildkit.isolation import Isolation
 from proxy.buildkit.methods import BRIDGE, BRIDGE_SOLVE, METHODS, SOLVE, STATUS, Method
+from proxy.buildkit.namespace import Namespaces
 from proxy.call.conversation import Conversation
 from proxy.call.heads import BUILD_ID
 from proxy.call.machine import Call
@@ -13,6 +15,7 @@ from proxy.caller import Caller, Role
 from proxy.errors import KeysNeeded, Refused
 from proxy.events import BuildFacts, CallId, Event
 from proxy.grpc.framing import frame
+from proxy.http2.calls import Verdict
 from proxy.identity.authenticator import Authenticator
 from proxy.identity.credentials import Credentials, PresentedCertificate
 from proxy.limits.tenant import Limits, TenantLimits
@@ -22,6 +25,7 @@ from tests.helpers.h2client import call_fields
 
 PEER = "192.0.2.7:40000"
 SECOND = 1_000_000_000
+KEY = b"k" * 32
 Fields = tuple[tuple[bytes, bytes], ...]
 
 
@@ -133,13 +137,15 @@ class Farm:
     fetches: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
     bugs: list[Exception] = field(default_factory=list)
     wall_ns: int = 1000
+    isolation: Isolation = field(default_factory=Isolation)
     is_audited: bool = True
     is_healthy: bool = True
 
     def __post_init__(self) -> None:
         self.counted = CountedLimits(self.limits)
         self.world = World(
-            generation=Generation(1, self.authenticator()),
+            generation=Generation(1, self.authenticator(), self.isolation),
+            namespaces=Namespaces(KEY),
             limits=self.counted,
             emit=self.said.append,
             need_keys=lambda issuer, ready: self.fetches.append((issuer, ready)),
@@ -182,6 +188,8 @@ class Line:
         self.retried: list[int] = []
         self.gone: list[int] = []
         self.calls: dict[int, Call] = {}
+        self.verdicts: dict[int, Verdict] = {}
+        self.answered: list[int] = []
         self.told: dict[int, tuple[Code, str]] = {}
         self.reasons: dict[int, Reason] = {}
         self._next = 1
@@ -198,6 +206,11 @@ class Line:
         self.gone.append(stream)
         if self.is_broken:
             self.hang_up()
+
+    def answer(self, stream: int) -> None:
+        """Answer a call as the relay does."""
+        self.answered.append(stream)
+        self.end(stream)
 
     def end_call(self, stream: int, refused: Refused) -> None:
         """End a call as the relay does."""
@@ -226,7 +239,7 @@ class Line:
     def message(self, stream: int, octets: bytes) -> None:
         """Send the message of a call that is read."""
         try:
-            self.conversation.judge(self.calls[stream], octets, self.now_ns)
+            self.verdicts[stream] = self.conversation.judge(self.calls[stream], octets, self.now_ns)
         except Refused as refused:
             self._refused(stream, self.calls[stream], refused)
 
@@ -240,6 +253,13 @@ class Line:
     def solve(self, ref: str, badge: str | None = None, **values: Any) -> int:
         """Ask for a build."""
         return self.call(SOLVE, solve(ref, **values), badge)
+
+    def work(self, ref: str, octets: bytes = b"", badge: str | None = None) -> int:
+        """Bring a build its work, by LLBBridge/Solve."""
+        stream = self.begin(head_of_bridge(ref), badge)
+        if stream in self.calls:
+            self.message(stream, octets)
+        return stream
 
     def status(self, ref: str, badge: str | None = None) -> int:
         """Ask how a build goes."""

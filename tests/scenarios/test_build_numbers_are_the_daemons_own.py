@@ -36,7 +36,7 @@ def test_steps_are_counted_as_the_daemon_counts_them(
         context = small(tmp_path / "context", busybox, secrets.token_hex())
         ref = build(builder, context, tmp_path / "metadata.json")
         door.wait_metric("kilngate_builds_total", BUILDS, lambda now, number=number: now == number)
-        record = asyncio.run(read_record(engine.url, tmp_path, ref))
+        record = asyncio.run(read_record(engine.url, tmp_path, f"payments.{ref}"))
         expected["total"] += record.num_total_steps
         expected["cached"] += record.num_cached_steps
         expected["completed"] += record.num_completed_steps

@@ -6,16 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.buildkit.solve import SolveRequest, read_solve
-from proxy.errors import Refused
+from proxy.buildkit.build_request import BuildRequest
+from proxy.buildkit.draft import UnknownField
+from proxy.buildkit.namespace import Namespace
+from proxy.buildkit.naming import name_solve
+from proxy.buildkit.solve import facts_of
+from proxy.buildkit.wire import WireError
 from proxy.events import BuildFacts
-from proxy.reasons import Reason
 from tests.helpers.buildkit_proto import message_class
+
+NAMES = Namespace("payments", b"k" * 32)
 
 
 def solve(**fields: Any) -> bytes:
     octets: bytes = message_class("SolveRequest")(**{"ref": "r1", **fields}).SerializeToString()
     return octets
+
+
+def read(message: bytes) -> BuildRequest:
+    return BuildRequest(message, is_bridge=False)
 
 
 def test_a_request_of_buildx_names_its_ref_and_session() -> None:
@@ -27,20 +36,20 @@ def test_a_request_of_buildx_names_its_ref_and_session() -> None:
         exporters=[message_class("Exporter")(type="local", attrs={"dest": "/secret/path"})],
     )
 
-    assert read_solve(message) == SolveRequest(
-        sessions=("s1",),
-        facts=BuildFacts(ref="abc123", is_internal=False, frontend="", exporters=("local",), entitlements=()),
-        has_work=False,
-    )
+    request = read(message)
+
+    assert facts_of(request) == BuildFacts("abc123", False, "", ("local",), ())
+    assert not request.has_work
+    assert name_solve(request, NAMES) == {"payments.abc123": "abc123", NAMES.session("s1"): "s1"}
 
 
 @pytest.mark.parametrize("fields", [{"frontend": "gateway.v0"}, {"definition": {"def": [b"op"]}}], ids=str)
 def test_a_request_that_brings_its_own_work_says_so(fields: dict[str, Any]) -> None:
-    assert read_solve(solve(**fields)).has_work
+    assert read(solve(**fields)).has_work
 
 
 def test_an_empty_definition_is_no_work() -> None:
-    assert not read_solve(solve(definition={})).has_work
+    assert not read(solve(definition={})).has_work
 
 
 def test_every_session_named_beside_the_definition_is_told_once() -> None:
@@ -50,11 +59,13 @@ def test_every_session_named_beside_the_definition_is_told_once() -> None:
         frontend_attrs={"local-sessionid:context": "s3", "local-sessionid:dockerfile": "s1", "local-sessionid": "no"},
     )
 
-    assert read_solve(message).sessions == ("s1", "s2", "s3")
+    renamed = name_solve(read(message), NAMES)
+
+    assert list(renamed.values()) == ["r1", "s1", "s2", "s3"]
 
 
 def test_a_build_without_sessions_is_possible() -> None:
-    assert read_solve(solve()).sessions == ()
+    assert list(name_solve(read(solve()), NAMES).values()) == ["r1"]
 
 
 def test_facts_are_told_without_attributes() -> None:
@@ -68,7 +79,7 @@ def test_facts_are_told_without_attributes() -> None:
         ],
         entitlements=["network.host", "device=vendor.com/x=canary", "device=other"],
     )
-    facts = read_solve(message).facts
+    facts = facts_of(read(message))
 
     assert facts == BuildFacts(
         ref="r1",
@@ -81,18 +92,16 @@ def test_facts_are_told_without_attributes() -> None:
 
 
 def test_words_for_the_log_are_short_and_printable_and_few() -> None:
-    facts = read_solve(solve(frontend="a b\n\x1b[31m" + "x" * 100, entitlements=[f"e{n}" for n in range(100)])).facts
+    facts = facts_of(read(solve(frontend="a b\n\x1b[31m" + "x" * 100, entitlements=[f"e{n}" for n in range(100)])))
 
     assert facts.frontend == "a?b??[31m" + "x" * 55
     assert facts.entitlements == tuple(f"e{n}" for n in range(16))
 
 
 @given(st.binary(max_size=60))
-def test_no_octets_do_more_than_refuse(octets: bytes) -> None:
-    with pytest.raises(Refused) as refused:
-        read_solve(octets + b"\x0a\x01:")
-
-    assert refused.value.reason is Reason.MESSAGE_UNREADABLE
+def test_no_octets_do_more_than_raise(octets: bytes) -> None:
+    with pytest.raises(WireError):
+        facts_of(read(octets + b"\x0a\x01:"))
 
 
 BAD = {
@@ -110,11 +119,10 @@ BAD = {
 
 @pytest.mark.parametrize("fields", BAD.values(), ids=BAD)
 def test_ids_that_no_client_makes_are_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(Refused) as refused:
-        read_solve(solve(**fields))
+    request = read(solve(**fields))
 
-    assert refused.value.reason is Reason.MESSAGE_UNREADABLE
-    assert "Control/Solve cannot be read: " in refused.value.public_text("1-1")
+    with pytest.raises(WireError, match="1 to 128 letters"):
+        name_solve(request, NAMES)
 
 
 SINGULAR = {
@@ -135,24 +143,29 @@ SINGULAR = {
 
 @pytest.mark.parametrize("octets", SINGULAR.values(), ids=SINGULAR)
 def test_a_singular_field_sent_twice_is_refused(octets: bytes) -> None:
-    read_solve(solve(ref="") + (octets if octets[0] == 0x0A else b"\x0a\x02r1" + octets))
+    read(solve(ref="") + octets)
 
-    with pytest.raises(Refused) as refused:
-        read_solve(solve(ref="") + (b"" if octets[0] == 0x0A else b"\x0a\x02r1") + octets + octets)
-    assert refused.value.facts["why"].endswith("is sent twice")  # type: ignore[attr-defined]
+    with pytest.raises(WireError, match="is sent twice"):
+        read(solve(ref="") + octets + octets)
 
 
 def test_an_attribute_sent_twice_is_refused() -> None:
     attribute = solve(ref="", frontend_attrs={"local-sessionid:context": "s1"})
 
-    with pytest.raises(Refused):
-        read_solve(solve() + attribute + attribute.replace(b"s1", b"s2"))
+    with pytest.raises(WireError):
+        read(solve() + attribute + attribute.replace(b"s1", b"s2"))
 
 
 def test_a_field_of_another_type_is_refused() -> None:
-    with pytest.raises(Refused):
-        read_solve(solve() + b"\x28\x01")
+    with pytest.raises(WireError):
+        read(solve() + b"\x28\x01")
 
 
-def test_fields_of_a_newer_daemon_pass() -> None:
-    assert read_solve(solve() + b"\x92\x01\x01a").facts.ref == "r1"
+def test_a_field_of_a_newer_daemon_is_known_as_such_and_passes_if_it_may() -> None:
+    newer = solve() + b"\x92\x01\x01a"
+
+    with pytest.raises(UnknownField) as caught:
+        read(newer)
+
+    assert caught.value.number == 18
+    assert BuildRequest(newer, is_bridge=False, takes_unknown=True).encode() == newer

@@ -32,6 +32,7 @@ class Books:
         call = self.call(tenant=tenant)
         build = self.builds.open(call, facts(ref))
         self.builds.start(build)
+        self.builds.admit(call)
         return call, build
 
     def status(self, ref: str = "r", tenant: str = "payments") -> Call:
@@ -50,12 +51,13 @@ def refusal(act: Callable[[], object]) -> Reason:
     return caught.value.reason
 
 
-def test_a_live_ref_is_refused_to_its_own_tenant_and_to_others_by_name() -> None:
+def test_a_live_ref_is_refused_to_its_own_tenant_and_another_build_of_others() -> None:
     books = Books()
     books.build("r")
+    _, theirs = books.build("r", "rival")
 
     assert refusal(lambda: books.build("r")) is Reason.REF_LIVE
-    assert refusal(lambda: books.build("r", "rival")) is Reason.FOREIGN_REF
+    assert books.builds.find(books.call(ref="r", tenant="rival")) is theirs
 
 
 def test_a_ref_is_free_again_when_its_solve_ended() -> None:
@@ -71,9 +73,8 @@ def test_a_build_is_found_by_its_tenant_alone() -> None:
     _, build = books.build("r")
 
     assert books.builds.find(books.call(ref="r")) is build
-    assert books.builds.is_live(books.call(ref="r"))
-    assert not books.builds.is_live(books.call(ref="r", tenant="rival"))
-    assert not books.builds.is_live(books.call(ref="other"))
+    assert books.builds.find(books.call(ref="r", tenant="rival")) is None
+    assert books.builds.find(books.call(ref="other")) is None
 
 
 def test_a_build_is_told_once_and_counts_from_then_on() -> None:
@@ -263,9 +264,9 @@ def test_a_status_stream_that_cannot_be_read_leaves_a_build_without_steps(octets
 def test_who_waits_for_a_ref_is_woken_once_when_it_comes() -> None:
     books = Books()
     woken: list[str] = []
-    books.builds.when_open(books.call(ref="r"), lambda: woken.append("first"))
-    books.builds.when_open(books.call(ref="r"), lambda: woken.append("second"))
-    books.builds.when_open(books.call(ref="other"), lambda: woken.append("other"))
+    books.builds.when_known(books.call(ref="r"), lambda: woken.append("first"))
+    books.builds.when_known(books.call(ref="r"), lambda: woken.append("second"))
+    books.builds.when_known(books.call(ref="other"), lambda: woken.append("other"))
     call, _ = books.build("r")
     books.builds.end(call, Code.OK, None, 200)
     books.build("r")
@@ -276,7 +277,7 @@ def test_who_waits_for_a_ref_is_woken_once_when_it_comes() -> None:
 def test_a_ref_that_another_tenant_brings_wakes_nobody_yet() -> None:
     books = Books()
     woken: list[str] = []
-    books.builds.when_open(books.call(ref="r"), lambda: woken.append("ours"))
+    books.builds.when_known(books.call(ref="r"), lambda: woken.append("ours"))
     theirs, _ = books.build("r", "rival")
     early = list(woken)
     books.builds.end(theirs, Code.OK, None, 200)
@@ -288,8 +289,8 @@ def test_a_ref_that_another_tenant_brings_wakes_nobody_yet() -> None:
 def test_who_waits_no_more_is_not_woken() -> None:
     books = Books()
     woken: list[str] = []
-    forget_first = books.builds.when_open(books.call(ref="r"), lambda: woken.append("first"))
-    forget_second = books.builds.when_open(books.call(ref="r"), lambda: woken.append("second"))
+    forget_first = books.builds.when_known(books.call(ref="r"), lambda: woken.append("first"))
+    forget_second = books.builds.when_known(books.call(ref="r"), lambda: woken.append("second"))
     forget_first()
     forget_first()
     books.build("r")
@@ -300,6 +301,6 @@ def test_who_waits_no_more_is_not_woken() -> None:
 
 def test_a_ref_that_nobody_waits_for_any_more_is_forgotten() -> None:
     books = Books()
-    books.builds.when_open(books.call(ref="r"), lambda: None)()
+    books.builds.when_known(books.call(ref="r"), lambda: None)()
 
     assert books.builds._waiting == {}

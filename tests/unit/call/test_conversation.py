@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.buildkit.history import PROBE_REF
+from proxy.buildkit.isolation import Isolation
 from proxy.buildkit.methods import (
     BRIDGE_SOLVE,
     CONTROL,
@@ -16,9 +17,9 @@ from proxy.buildkit.methods import (
     SOLVE,
     STATUS,
 )
-from proxy.call.builds import WAIT_FOR_BUILD_NS, WAIT_FOR_STATUS_NS
+from proxy.call.builds import REMEMBER_REFUSED_NS, WAIT_FOR_BUILD_NS, WAIT_FOR_STATUS_NS
 from proxy.call.conversation import MOST_RETRIES, STRANGER_CALLS
-from proxy.call.heads import SESSION_ID
+from proxy.call.heads import BUILD_ID, SESSION_ID, SHARED_KEY
 from proxy.call.machine import State
 from proxy.call.world import Generation
 from proxy.errors import Refused
@@ -37,6 +38,7 @@ from proxy.http2.frames import ErrorCode, ProtocolFault
 from proxy.identity.credentials import PresentedCertificate
 from proxy.limits.tenant import Limits
 from proxy.reasons import Code, Reason
+from tests.helpers.buildkit_proto import message_class
 from tests.helpers.talk import (
     BADGES,
     PEER,
@@ -399,7 +401,7 @@ def test_an_internal_solve_whose_bridge_brings_work_is_a_build() -> None:
     farm = Farm()
     line = farm.connect()
     line.solve("r", internal=True)
-    first, second = line.begin(head_of_bridge("r")), line.begin(head_of_bridge("r"))
+    first, second = line.work("r"), line.work("r")
 
     assert {first, second} <= set(line.calls)
     assert [event.facts.ref for event in farm.heard(BuildStarted)] == ["r"]
@@ -420,9 +422,9 @@ def test_a_build_above_the_limit_is_denied_when_its_bridge_brings_work() -> None
     farm = Farm(limits=Limits(concurrent_builds=1))
     first, second = farm.connect(), farm.connect()
     first.solve("one")
-    first.begin(head_of_bridge("one"))
+    first.work("one")
     build = second.solve("two")
-    work = second.begin(head_of_bridge("two"))
+    work = second.work("two")
     second.end(build, Code.UNKNOWN)
     (ended,) = farm.heard(BuildEnded)
 
@@ -454,15 +456,15 @@ def test_a_slot_is_free_when_the_solve_ended_whatever_runs_on() -> None:
     assert line.reasons == {}
 
 
-def test_a_ref_that_is_live_is_refused_without_a_hint_to_strangers() -> None:
+def test_a_ref_that_is_live_is_refused_to_its_tenant_and_free_to_others() -> None:
     farm = Farm()
     farm.connect().solve("r")
     again, rival = farm.connect(), farm.connect("rival")
     again.solve("r")
     rival.solve("r")
 
-    assert (again.reasons[1], rival.reasons[1]) == (Reason.REF_LIVE, Reason.FOREIGN_REF)
-    assert farm.counted.in_use == {"payments": (0, 2, 1), "rival": (0, 1, 0)}
+    assert (again.reasons, rival.reasons) == ({1: Reason.REF_LIVE}, {})
+    assert farm.counted.in_use == {"payments": (0, 2, 1), "rival": (0, 1, 1)}
 
 
 def test_a_solve_that_cannot_be_read_is_refused() -> None:
@@ -475,28 +477,46 @@ def test_a_solve_that_cannot_be_read_is_refused() -> None:
     assert farm.counted.in_use == {"payments": (0, 1, 0)}
 
 
-def test_a_solve_that_names_a_foreign_session_is_refused_and_takes_none() -> None:
+def test_what_a_solve_names_reaches_the_daemon_under_its_tenants_names_alone() -> None:
+    farm = Farm()
+    line = farm.connect()
+    names = farm.world.namespaces.of("payments")
+    build = line.solve("r", session="s1", frontend_attrs={"local-sessionid:context": "s2", "filename": "Dockerfile"})
+    reached = message_class("SolveRequest").FromString(line.verdicts[build].message)
+
+    assert (reached.ref, reached.session) == ("payments.r", names.session("s1"))
+    assert dict(reached.frontend_attrs) == {"local-sessionid:context": names.session("s2"), "filename": "Dockerfile"}
+
+
+def test_a_session_and_a_bridge_are_named_in_their_heads() -> None:
+    farm = Farm()
+    line = farm.connect()
+    names = farm.world.namespaces.of("payments")
+    line.solve("r")
+    opened, pinged = session(line, "s"), line.begin(head_of_bridge("r", bridge("Ping")))
+
+    assert dict(line.calls[opened].fields)[SESSION_ID] == names.session("s").encode()
+    assert dict(line.calls[opened].fields)[SHARED_KEY] == names.shared_key("").encode()
+    assert dict(line.calls[pinged].fields)[BUILD_ID] == b"payments.r"
+
+
+def test_two_tenants_never_reach_the_daemon_under_one_name() -> None:
     farm = Farm()
     line, rival = farm.connect(), farm.connect("rival")
-    session(rival, "theirs")
-    line.solve("r", session="ours", frontend_attrs={"local-sessionid:context": "theirs"})
-    session(rival, "ours")
+    ours, theirs = session(line, "s"), session(rival, "s")
 
-    assert line.reasons[1] is Reason.FOREIGN_SESSION
-    assert rival.reasons == {}
-    assert farm.heard(BuildStarted) == []
+    assert dict(line.calls[ours].fields)[SESSION_ID] != dict(rival.calls[theirs].fields)[SESSION_ID]
 
 
-def test_a_session_is_its_tenants_for_as_long_as_a_build_names_it() -> None:
-    farm = Farm()
-    line, rival = farm.connect(), farm.connect("rival")
-    build = line.solve("r", session="s")
-    early = session(rival, "s")
-    line.end(build)
-    late = session(rival, "s")
+@pytest.mark.parametrize("unknown_fields", ["refuse", "pass"])
+def test_a_field_that_nobody_has_judged_passes_only_if_the_operator_lets_it(unknown_fields: str) -> None:
+    farm = Farm(isolation=Isolation.model_validate({"unknown_fields": unknown_fields}))
+    line = farm.connect()
+    build = line.call(SOLVE, message("SolveRequest", ref="r") + b"\xf2\x01\x03new")
+    is_passing = unknown_fields == "pass"
 
-    assert rival.reasons == {early: Reason.FOREIGN_SESSION}
-    assert late in rival.calls
+    assert line.reasons == ({} if is_passing else {build: Reason.FIELD_UNKNOWN})
+    assert is_passing == (b"\xf2\x01\x03new" in (line.verdicts[build].message or b"" if is_passing else b""))
 
 
 def test_a_session_id_that_is_open_is_refused_until_it_is_closed() -> None:
@@ -532,7 +552,7 @@ def test_a_status_waits_for_the_build_that_it_names(badge: str) -> None:
 def test_a_bridge_waits_for_its_build_and_brings_its_work() -> None:
     farm = Farm()
     line = farm.connect()
-    work = line.begin(head_of_bridge("r"))
+    work = line.work("r")
     line.solve("r", internal=True)
 
     assert line.gone == [work]
@@ -543,7 +563,7 @@ def test_a_bridge_that_waited_is_refused_if_its_build_is_one_too_many() -> None:
     farm = Farm(limits=Limits(concurrent_builds=1))
     line = farm.connect()
     line.solve("one", frontend="dockerfile.v0")
-    work = line.begin(head_of_bridge("two"))
+    work = line.work("two")
     build = line.solve("two")
     line.end(build, Code.UNKNOWN)
 
@@ -557,7 +577,7 @@ def test_a_foreign_ref_and_one_that_nobody_has_are_answered_alike(ref: str) -> N
     farm = Farm()
     farm.connect().solve("foreign")
     rival = farm.connect("rival")
-    status, work = rival.status(ref), rival.begin(head_of_bridge(ref))
+    work = rival.work(ref)
     rival.now_ns = WAIT_FOR_BUILD_NS - 1
     rival.conversation.tick(rival.now_ns)
     early = dict(rival.told)
@@ -566,8 +586,66 @@ def test_a_foreign_ref_and_one_that_nobody_has_are_answered_alike(ref: str) -> N
     sentence = Refused(Reason.FOREIGN_REF, tenant="rival")
 
     assert early == {}
-    assert rival.told == {stream: (Code.NOT_FOUND, sentence.public_text(f"2-{stream}")) for stream in (status, work)}
+    assert rival.told == {work: (Code.NOT_FOUND, sentence.public_text(f"2-{work}"))}
     assert farm.counted.in_use == {"payments": (0, 1, 1), "rival": (0, 1, 0)}
+
+
+def test_a_status_of_a_build_that_does_not_come_is_left_to_the_daemon_which_may_tell_an_old_one() -> None:
+    farm = Farm()
+    line = farm.connect()
+    status = line.status("long-over")
+    line.conversation.tick(WAIT_FOR_BUILD_NS - 1)
+    early = list(line.gone)
+    line.conversation.tick(WAIT_FOR_BUILD_NS)
+
+    assert (early, line.gone) == ([], [status])
+    assert line.calls[status].state is State.RUNNING
+    assert message_class("StatusRequest").FromString(line.verdicts[status].message).ref == "payments.long over".replace(
+        " ", "-"
+    )
+
+
+# --- builds that are turned away ------------------------------------------------------------
+
+
+def refused_build(line: Line, ref: str = "r") -> int:
+    """Ask for a build that is one too many."""
+    other = Line(line.farm, 99, line.badge, None)
+    other.solve("the-one-that-may", frontend="dockerfile.v0")
+    return line.solve(ref, frontend="dockerfile.v0")
+
+
+def test_who_waits_for_a_build_that_is_turned_away_learns_of_it_at_once() -> None:
+    farm = Farm(limits=Limits(concurrent_builds=1))
+    line = farm.connect()
+    status, ping = line.status("r"), line.begin(head_of_bridge("r", bridge("Ping")))
+    build = refused_build(line)
+
+    assert line.reasons == {build: Reason.BUILDS_LIMIT, ping: Reason.BUILDS_LIMIT}
+    assert line.answered == [status]
+    assert farm.counted.in_use == {"payments": (1, 2, 1)}
+
+
+def test_who_comes_after_a_build_was_turned_away_learns_of_it_at_once_but_not_for_ever() -> None:
+    farm = Farm(limits=Limits(concurrent_builds=1))
+    line = farm.connect()
+    build = refused_build(line)
+    status, ping = line.status("r"), line.begin(head_of_bridge("r", bridge("Ping")))
+    farm.world.builds.tick(REMEMBER_REFUSED_NS)
+    late = line.begin(head_of_bridge("r", bridge("Ping")))
+
+    assert line.reasons == {build: Reason.BUILDS_LIMIT, ping: Reason.BUILDS_LIMIT}
+    assert line.verdicts[status].answer == b""
+    assert line.calls[late].state is State.WAITING
+
+
+def test_a_build_that_was_turned_away_says_nothing_to_another_tenant() -> None:
+    farm = Farm(limits=Limits(concurrent_builds=1))
+    refused_build(farm.connect())
+    rival = farm.connect("rival")
+    ping = rival.begin(head_of_bridge("r", bridge("Ping")))
+
+    assert rival.calls[ping].state is State.WAITING
 
 
 def test_a_foreign_build_that_comes_wakes_nobody_and_the_own_one_still_does() -> None:
@@ -586,7 +664,7 @@ def test_a_foreign_build_that_comes_wakes_nobody_and_the_own_one_still_does() ->
 def test_a_connection_that_breaks_when_one_of_its_calls_is_woken_wakes_no_other() -> None:
     farm = Farm()
     line, watcher = farm.connect(), farm.connect()
-    first, _ = watcher.status("r"), watcher.begin(head_of_bridge("r"))
+    first, _ = watcher.status("r"), watcher.work("r")
     watcher.is_broken = True
     build = line.solve("r")
 
@@ -605,17 +683,6 @@ def test_a_call_that_left_while_it_waited_is_not_woken() -> None:
 
     assert line.gone == []
     assert [event.method for event in farm.heard(CallStarted, CallEnded)] == [SOLVE.path]
-
-
-def test_an_admin_passes_where_others_wait() -> None:
-    farm = Farm()
-    farm.connect().solve("r", internal=True)
-    admin = farm.connect("admin")
-    streams = [admin.status("r"), admin.status("unknown"), admin.begin(head_of_bridge("r"))]
-
-    assert [admin.calls[stream].state for stream in streams] == [State.RUNNING] * 3
-    assert not any(admin.calls[stream].is_observed for stream in streams)
-    assert farm.counted.in_use == {"payments": (0, 1, 1), "platform": (0, 1, 3)}
 
 
 def test_a_status_that_cannot_be_read_is_refused() -> None:
@@ -687,7 +754,7 @@ def test_a_caller_that_is_proven_no_more_is_refused_by_the_next_generation() -> 
     line = farm.connect()
     line.call(INFO)
     farm.badges.callers = {}
-    farm.world.generation = Generation(2, farm.authenticator())
+    farm.world.generation = Generation(2, farm.authenticator(), farm.isolation)
     refused = line.call(INFO)
 
     assert line.reasons == {refused: Reason.TOKEN_BAD_SIGNATURE}
@@ -742,7 +809,7 @@ class Story:
         elif act == "status":
             line.status(str(words[0]))
         elif act == "bridge":
-            line.begin(head_of_bridge(str(words[0])))
+            line.work(str(words[0]))
         elif act == "session":
             session(line, str(words[0]))
         elif act == "open":
@@ -798,7 +865,7 @@ def test_whatever_happens_every_permit_is_given_back(story: list[tuple[int, str,
     assert farm.counted.in_use == {}
     assert len(farm.world.builds) == 0
     assert farm.world.builds._waiting == {}
-    assert farm.world.sessions._tenants == {}
+    assert farm.world.sessions._open == set()
     assert farm.bugs == []
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.buildkit.isolation import Isolation
 from proxy.call.identifying import Identifying
 from proxy.call.world import Generation
 from proxy.caller import Caller
@@ -18,7 +19,7 @@ class Recounting(Farm):
 
     def reload(self, **callers: Caller) -> None:
         self.badges.callers = callers
-        self.world.generation = Generation(self.world.generation.number + 1, self.authenticator())
+        self.world.generation = Generation(self.world.generation.number + 1, self.authenticator(), Isolation())
 
 
 def test_the_same_proof_is_judged_once() -> None:

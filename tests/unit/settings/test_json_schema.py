@@ -85,6 +85,6 @@ def test_the_outline_knows_the_keys_of_each_block_by_its_type() -> None:
     assert "burst" in outline.keys(("tenants", "a", "limits"))
     assert outline.keys(("tenants", "a", "limits", "burst")) == []
     assert outline.keys(("nowhere", 3)) == []
-    assert outline.blocks_with("key_file") == ["tls"]
+    assert outline.blocks_with("key_file") == ["tls", "isolation"]
     assert outline.value(("auth", 0, "type")) == "jwt"
     assert outline.value(("auth", 9, "type")) is None
