@@ -289,14 +289,6 @@ class Reason(Enum):
         Blame.CALLER,
         "the request message of {method} cannot be read: {why}",
     )
-    FIELD_UNKNOWN = (
-        407,
-        "field-unknown",
-        Code.FAILED_PRECONDITION,
-        Blame.OPERATOR,
-        "the request message of {method} has a field {field} that came with a BuildKit newer than v0.32, and that this "
-        "farm cannot judge. Use an older client, or ask whoever runs this farm to update it",
-    )
     DEADLINE_EXCEEDED = (
         405,
         "deadline-exceeded",
@@ -310,6 +302,14 @@ class Reason(Enum):
         Code.DEADLINE_EXCEEDED,
         Blame.CALLER,
         "the request message of {method} was not complete after {limit}",
+    )
+    FIELD_UNKNOWN = (
+        407,
+        "field-unknown",
+        Code.FAILED_PRECONDITION,
+        Blame.OPERATOR,
+        "the request message of {method} has a field {field} that came with a BuildKit newer than v0.32, and that this "
+        "farm cannot judge. Use an older client, or ask whoever runs this farm to update it",
     )
 
     # 5xx: the farm
