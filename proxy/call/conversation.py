@@ -6,7 +6,6 @@ answered here; what others must know is said as events.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from proxy.buildkit.history import asks_for_one_record, is_feature_probe
 from proxy.buildkit.methods import (
@@ -20,11 +19,12 @@ from proxy.buildkit.methods import (
     Treatment,
 )
 from proxy.call.answers import answer
-from proxy.call.builds import WAIT_FOR_BUILD_NS
 from proxy.call.heads import Heads, ReadHead
 from proxy.call.identifying import Identifying
 from proxy.call.judging import Judging
 from proxy.call.machine import Call, State
+from proxy.call.waiting import Waiting
+from proxy.call.waker import Waker
 from proxy.call.world import World
 from proxy.caller import Caller, Role
 from proxy.errors import KeysNeeded, Refused
@@ -40,22 +40,6 @@ MOST_RETRIES = 2
 # So often may a caller try before anybody was proven on its connection; stock buildx tries at most five times.
 STRANGER_CALLS = 8
 TOO_MUCH_FROM_A_STRANGER = "too much before anybody was identified"
-
-
-class Waker(Protocol):
-    """What the owner of the connection offers: decide again, let go, end, and send what came of it."""
-
-    def retry(self, stream: int) -> None:
-        """Decide a call again."""
-
-    def let_go(self, stream: int) -> None:
-        """Let the octets of a call go on."""
-
-    def answer(self, stream: int) -> None:
-        """Answer a call with nothing, and status OK."""
-
-    def end_call(self, stream: int, refused: Refused) -> None:
-        """End a call with a sentence."""
 
 
 class Conversation:
@@ -74,7 +58,7 @@ class Conversation:
         self._judged = (0, "unknown")
         self._retries: dict[int, int] = {}
         self._calls: dict[int, Call] = {}
-        self._waiting: dict[int, Call] = {}
+        self._waiting = Waiting(world.builds, waker, join=self._join, start=self._start)
         self.strangers_refused = 0
 
     @property
@@ -128,9 +112,10 @@ class Conversation:
         if call.method is STATUS and self._world.builds.refusal_of(call):
             # Stock clients print why a build was refused only if its Status ends well.
             verdict = Verdict(answer=b"")
-        elif call.method is STATUS or call.method.service == BRIDGE:
-            self._wait_for_build(call, now_ns)
-        self._start(call)
+        if verdict.answer is None:
+            self._go_on(call, now_ns)
+        else:
+            self._start(call)
         return verdict
 
     def rewrite(self, call: Call, message: bytes | None) -> Sequence[bytes]:
@@ -195,15 +180,8 @@ class Conversation:
                 call.received_octets = call.sent_octets = 0
 
     def tick(self, now_ns: int) -> None:
-        """Let calls wait no longer for a build that does not come."""
-        for stream, call in list(self._waiting.items()):
-            if call.deadline_ns is None or now_ns < call.deadline_ns:
-                continue
-            if call.method is STATUS:
-                # It may be over: the daemon tells its log again, if it is the tenant's.
-                self._go_on(call)
-            else:
-                self._waker.end_call(stream, Refused(Reason.FOREIGN_REF, tenant=call.caller.tenant))
+        """Look after deadlines."""
+        self._waiting.tick(now_ns)
 
     def close(self) -> None:
         """Give back what the connection itself held."""
@@ -234,7 +212,7 @@ class Conversation:
             )
 
     def _admit(self, call: Call, head: ReadHead, now_ns: int) -> None:
-        """Ask the limits, take what the call needs, and say that it started if nothing is left to judge."""
+        """Ask the limits, take what the call needs, and let it go on if nothing is left to judge."""
         world = self._world
         if not world.is_audited():
             raise Refused(Reason.AUDIT_UNWRITABLE)
@@ -250,9 +228,7 @@ class Conversation:
         elif call.method.service == BRIDGE:
             call.ref = head.name
         if not call.is_read:
-            if call.method.service == BRIDGE:
-                self._wait_for_build(call, now_ns)
-            self._start(call)
+            self._go_on(call, now_ns)
 
     def _judge_history(self, call: Call, message: bytes) -> Verdict:
         """History is for administrators; who asks for one record, as buildx does after a build, hears of none."""
@@ -261,43 +237,16 @@ class Conversation:
         self._need_role(call.caller, call.method, call.method.least_role)
         return AS_IT_IS
 
-    def _wait_for_build(self, call: Call, now_ns: int) -> None:
-        """Let a call go on if its build is there, else keep it until the build's Solve comes.
+    def _go_on(self, call: Call, now_ns: int) -> None:
+        """Start a call of which nothing is left to judge, or let it wait for its build.
 
         Raises:
-            Refused: the build was turned away, or may not go on with this call.
+            Refused: as `Waiting.enter`.
         """
-        if self._world.builds.find(call):
-            self._join(call)
-            return
-        if refused := self._world.builds.refusal_of(call):
-            raise refused
-        call.move(State.WAITING)
-        call.deadline_ns = now_ns + WAIT_FOR_BUILD_NS
-        self._waiting[call.id.stream] = call
-        call.holds(self._world.builds.when_known(call, lambda: self._build_is_known(call)))
-
-    def _build_is_known(self, call: Call) -> None:
-        # Whoever was let go before it may have found its connection broken, and ended all calls on it.
-        if call.state is not State.WAITING:
-            return
-        refused = self._world.builds.refusal_of(call)
-        try:
-            if refused is None:
-                self._join(call)
-        except Refused as other:
-            refused = other
-        if refused is None:
-            self._go_on(call)
-        elif call.method is STATUS:
-            self._waker.answer(call.id.stream)
-        else:
-            self._waker.end_call(call.id.stream, refused)
-
-    def _go_on(self, call: Call) -> None:
-        del self._waiting[call.id.stream]
-        self._start(call)
-        self._waker.let_go(call.id.stream)
+        if call.method is STATUS or call.method.service == BRIDGE:
+            self._waiting.enter(call, now_ns)
+        if not call.is_waiting:
+            self._start(call)
 
     def _join(self, call: Call) -> None:
         build = self._world.builds.find(call)
@@ -307,13 +256,13 @@ class Conversation:
             self._world.builds.watch(call)
 
     def _start(self, call: Call) -> None:
-        if call.state is State.JUDGING or (call.state is State.WAITING and call.id.stream not in self._waiting):
-            call.move(State.RUNNING)
-            self._world.emit(CallStarted(call.id, call.caller, self._peer, call.method.path))
+        """Say that a call started."""
+        call.move(State.RUNNING)
+        self._world.emit(CallStarted(call.id, call.caller, self._peer, call.method.path))
 
     def _close(self, stream: int, call: Call | None, code: Code, reason: Reason | None, now_ns: int) -> bool:
         self._calls.pop(stream, None)
-        self._waiting.pop(stream, None)
+        self._waiting.leave(stream)
         if call is None or not call.end():
             return False
         self._world.builds.end(call, code, reason, now_ns)
