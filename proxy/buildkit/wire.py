@@ -147,6 +147,11 @@ class Message:
         """Return a FLAG; not sent is False."""
         return bool(self._values.get(number, [0])[0])
 
+    def number(self, number: int) -> int:
+        """Return a NUMBER; not sent is 0."""
+        value = self._values.get(number, [0])[0]
+        return value if isinstance(value, int) else 0
+
     def text(self, number: int) -> str:
         """Return a TEXT; not sent is empty."""
         return next(iter(self.texts(number)), "")
