@@ -260,6 +260,36 @@ class Reason(Enum):
         "tenant {tenant} has {value} of {limit} calls open. Retry when one of them has ended (limit streams)",
     )
 
+    HISTORY_FILTER = (
+        351,
+        "history-filter",
+        Code.INVALID_ARGUMENT,
+        Blame.CALLER,
+        "the history filter {filter} cannot be used on this farm: {why}",
+    )
+    CONTENT_FOREIGN = (
+        352,
+        "content-foreign",
+        Code.NOT_FOUND,
+        Blame.CALLER,
+        "no build that tenant {tenant} asked about refers to the content {digest}. Ask for the build's record first",
+    )
+    DISK_USAGE_FILTER = (
+        353,
+        "disk-usage-filter",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "disk usage is told in sums over all tenants. A filter or an age needs the role {needed}",
+    )
+    ANSWER_UNREADABLE = (
+        354,
+        "answer-unreadable",
+        Code.INTERNAL,
+        Blame.OPERATOR,
+        "the daemon's answer to {method} cannot be read, so it cannot be told what of it is yours. "
+        "Tell whoever runs this farm",
+    )
+
     # 4xx: how a call is written
     REQUEST_MALFORMED = (
         401,

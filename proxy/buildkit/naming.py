@@ -46,14 +46,14 @@ def name_attrs(request: BuildRequest, names: Namespace) -> Renamed:
     return renamed
 
 
-def name_ref(draft: Draft, names: Namespace) -> Renamed:
-    """Name the build of a request whose field 1 is its ref.
+def name_ref(draft: Draft, names: Namespace, number: int = _REF) -> Renamed:
+    """Name the build of a request, whose ref is in the field `number`.
 
     Raises:
         WireError: as `name_solve`.
     """
-    ref = _checked(draft.text(_REF), "the ref")
-    draft.set_text(_REF, names.ref(ref))
+    ref = _checked(draft.text(number), "the ref")
+    draft.set_text(number, names.ref(ref))
     return {names.ref(ref): ref}
 
 
