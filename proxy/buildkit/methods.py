@@ -4,8 +4,9 @@ One row a method: its kind, the least role that may call it, and its treatment. 
 is not here does not exist for a caller; server reflection is left out on purpose.
 
 A daemon knows no users: whoever reaches it may read every build's log, files and
-secrets, and delete every cache. Until calls are separated by tenant, whatever reads
-or changes what others own is for `admin` alone.
+secrets, and delete every cache. So tenants get names of their own (`namespace`) and of
+some answers only what is theirs; what cannot be parted is for `admin` alone, and what
+a daemon refuses to everybody (to write its content store) is not here.
 
 Source: moby/buildkit cmd/buildkitd/main.go and control/control.go, `Register`;
 checked with server reflection.
@@ -18,8 +19,8 @@ from enum import Enum
 from proxy.caller import Role
 
 MIB = 1 << 20
-# A daemon takes 16 MiB; a build definition may need that, nothing else comes near 4.
-DEFINITION_LIMIT_OCTETS = 16 * MIB
+# A daemon takes and sends 16 MiB; a build definition may need that, no other request comes near 4.
+DEFINITION_LIMIT_OCTETS = ANSWER_LIMIT_OCTETS = 16 * MIB
 USUAL_LIMIT_OCTETS = 4 * MIB
 
 
@@ -48,9 +49,9 @@ class Method:
     """A method of the table.
 
     `path` is the whole `:path`. `message_limit_octets` bounds each request message (0:
-    no bound). `probe_role`, where set, is the least role for the one harmless request
-    that stock clients make to learn whether the feature exists (`history.is_feature_probe`);
-    every other request needs `least_role`.
+    no bound). `answer_limit_octets` is set where callers below `admin` do not get the
+    daemon's answer as it is: it bounds each of its messages. What others put into the
+    daemon must not break it, so it is what a daemon may send at all.
     """
 
     service: str
@@ -59,7 +60,7 @@ class Method:
     least_role: Role
     treatment: Treatment = Treatment.RELAY
     message_limit_octets: int = USUAL_LIMIT_OCTETS
-    probe_role: Role | None = None
+    answer_limit_octets: int = 0
 
     @property
     def path(self) -> str:
@@ -82,9 +83,18 @@ SOLVE = Method(CONTROL, "Solve", Kind.UNARY, Role.BUILDER, Treatment.INSPECT, DE
 STATUS = Method(CONTROL, "Status", Kind.SERVER_STREAM, Role.VIEWER, Treatment.INSPECT)
 SESSION = Method(CONTROL, "Session", Kind.BIDI, Role.BUILDER, message_limit_octets=0)
 LISTEN_BUILD_HISTORY = Method(
-    CONTROL, "ListenBuildHistory", Kind.SERVER_STREAM, Role.ADMIN, Treatment.INSPECT, probe_role=Role.VIEWER
+    CONTROL,
+    "ListenBuildHistory",
+    Kind.SERVER_STREAM,
+    Role.VIEWER,
+    Treatment.INSPECT,
+    answer_limit_octets=ANSWER_LIMIT_OCTETS,
 )
-UPDATE_BUILD_HISTORY = Method(CONTROL, "UpdateBuildHistory", Kind.UNARY, Role.ADMIN, Treatment.INSPECT)
+# To pin a record needs more (`history_request.role_to_update`).
+UPDATE_BUILD_HISTORY = Method(CONTROL, "UpdateBuildHistory", Kind.UNARY, Role.BUILDER, Treatment.INSPECT)
+DISK_USAGE = Method(
+    CONTROL, "DiskUsage", Kind.UNARY, Role.VIEWER, Treatment.INSPECT, answer_limit_octets=ANSWER_LIMIT_OCTETS
+)
 
 _CONTROL = (
     SOLVE,
@@ -94,7 +104,7 @@ _CONTROL = (
     UPDATE_BUILD_HISTORY,
     Method(CONTROL, "ListWorkers", Kind.UNARY, Role.VIEWER),
     Method(CONTROL, "Info", Kind.UNARY, Role.VIEWER),
-    Method(CONTROL, "DiskUsage", Kind.UNARY, Role.ADMIN),
+    DISK_USAGE,
     Method(CONTROL, "Prune", Kind.SERVER_STREAM, Role.ADMIN),
 )
 
@@ -123,17 +133,19 @@ _BRIDGE_UNARY = (
 # so they are thanked for and dropped. Nothing of a build depends on them.
 EXPORT = Method(TRACE, "Export", Kind.UNARY, Role.BUILDER, Treatment.ANSWER)
 
-_CONTENT = {
-    "Info": Kind.UNARY,
-    "Status": Kind.UNARY,
-    "ListStatuses": Kind.UNARY,
-    "Update": Kind.UNARY,
-    "Delete": Kind.UNARY,
-    "Abort": Kind.UNARY,
-    "List": Kind.SERVER_STREAM,
-    "Read": Kind.SERVER_STREAM,
-    "Write": Kind.BIDI,
-}
+CONTENT_INFO = Method(
+    CONTENT, "Info", Kind.UNARY, Role.VIEWER, Treatment.INSPECT, answer_limit_octets=ANSWER_LIMIT_OCTETS
+)
+CONTENT_READ = Method(
+    CONTENT, "Read", Kind.SERVER_STREAM, Role.VIEWER, Treatment.INSPECT, answer_limit_octets=ANSWER_LIMIT_OCTETS
+)
+_CONTENT = (
+    CONTENT_INFO,
+    CONTENT_READ,
+    Method(CONTENT, "List", Kind.SERVER_STREAM, Role.ADMIN),
+    Method(CONTENT, "Status", Kind.UNARY, Role.ADMIN),
+    Method(CONTENT, "ListStatuses", Kind.UNARY, Role.ADMIN),
+)
 
 _HEALTH = {"Check": Kind.UNARY, "List": Kind.UNARY, "Watch": Kind.SERVER_STREAM}
 
@@ -145,8 +157,7 @@ def _rows() -> Iterator[Method]:
     yield Method(BRIDGE, "ExecProcess", Kind.BIDI, Role.BUILDER)
     for name in _BRIDGE_UNARY:
         yield Method(BRIDGE, name, Kind.UNARY, Role.BUILDER)
-    for name, kind in _CONTENT.items():
-        yield Method(CONTENT, name, kind, Role.ADMIN)
+    yield from _CONTENT
     yield EXPORT
     for name, kind in _HEALTH.items():
         yield Method(HEALTH, name, kind, Role.VIEWER, Treatment.ANSWER)

@@ -15,6 +15,7 @@ from proxy.buildkit.methods import (
     SESSION,
     SOLVE,
     STATUS,
+    UPDATE_BUILD_HISTORY,
     Method,
     Treatment,
 )
@@ -105,8 +106,8 @@ class Conversation:
     def judge(self, call: Call, message: bytes, now_ns: int) -> Verdict:
         """Judge the message of an inspected call (`http2.calls.Calls.judge`)."""
         call.is_read = False
-        if call.method is LISTEN_BUILD_HISTORY and not is_feature_probe(message):
-            verdict = self._judge_history(call, message)
+        if call.method is UPDATE_BUILD_HISTORY or call.method.answer_limit_octets:
+            verdict = self._judge_parted(call, message)
         else:
             verdict = self._judging.judge(call, message, now_ns)
         if call.method is STATUS and self._world.builds.refusal_of(call):
@@ -198,7 +199,7 @@ class Conversation:
         """Return the method, if the caller may call it at all."""
         if head.method is None:
             raise Refused(Reason.METHOD_UNKNOWN)
-        self._need_role(caller, head.method, head.method.probe_role or head.method.least_role)
+        self._need_role(caller, head.method, head.method.least_role)
         return head.method
 
     def _need_role(self, caller: Caller, method: Method, needed: Role) -> None:
@@ -230,11 +231,13 @@ class Conversation:
         if not call.is_read:
             self._go_on(call, now_ns)
 
-    def _judge_history(self, call: Call, message: bytes) -> Verdict:
-        """History is for administrators; who asks for one record, as buildx does after a build, hears of none."""
-        if call.caller.role < call.method.least_role and asks_for_one_record(message):
+    def _judge_parted(self, call: Call, message: bytes) -> Verdict:
+        """Until answers are parted here they are for administrators; buildx's probe and its question get no record."""
+        if call.method is LISTEN_BUILD_HISTORY and is_feature_probe(message):
+            return AS_IT_IS
+        if call.caller.role < Role.ADMIN and call.method is LISTEN_BUILD_HISTORY and asks_for_one_record(message):
             return Verdict(answer=b"")
-        self._need_role(call.caller, call.method, call.method.least_role)
+        self._need_role(call.caller, call.method, Role.ADMIN)
         return AS_IT_IS
 
     def _go_on(self, call: Call, now_ns: int) -> None:
