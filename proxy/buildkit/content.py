@@ -92,8 +92,7 @@ class Readable:
         """Open blobs that the daemon told of."""
         known = self._index_octets
         for blob in blobs:
-            if _DIGEST.fullmatch(blob.digest):
-                known[blob.digest] = max(known.pop(blob.digest, 0), blob.index_octets)
+            known[blob.digest] = max(known.pop(blob.digest, 0), blob.index_octets)
             if len(known) > MOST_DIGESTS:
                 del known[next(iter(known))]
 

@@ -123,6 +123,8 @@ def test_a_pattern_finds_in_own_refs_what_it_would_find_without_the_tenants_name
         "status==error\n",
         "status==\u00e9",
         "status~=.",
+        "repository~=/abc/",
+        "repository~=|abc|",
         "created>1h",
         "startedAt==1h",
         "startedAt>1 h",

@@ -55,6 +55,14 @@ def test_a_list_is_asked_for_with_own_names_and_own_filters_alone(request: Any) 
     assert renamed == ({"team-a.abc": "abc"} if request.ref else {})
 
 
+@pytest.mark.parametrize("ref", ["team-b.abc", "team-a.abc"])
+def test_a_tenant_cannot_spell_a_name_of_the_daemons(ref: str) -> None:
+    asked = f"team-a.{ref}"
+
+    assert listened(Listen(ref=ref)) == (Listen(ref=asked, filter=[OWN]), {asked: ref})
+    assert updated(Update(ref=ref, delete=True)) == (Update(ref=asked, delete=True), {asked: ref})
+
+
 def test_a_ref_that_is_none_and_a_filter_that_is_odd_are_refused() -> None:
     with pytest.raises(WireError, match="the ref is not"):
         listened(Listen(ref="a:b"))

@@ -38,6 +38,7 @@ def details(message: str) -> Runtime:
         ("team-a.abcd and team-a.abc-export-0", "team-a.abcd and team-a.abc-export-0"),
         ("xteam-a.abc x.team-a.abc -team-a.abc", "xteam-a.abc x.team-a.abc -team-a.abc"),
         ("team-aXabc team-a.ab team-a", "team-aXabc team-a.ab team-a"),
+        ("team-a.abc.e team-a.abc.d.e", "team-a.abc.e team-a.abc.d.e"),
         ("team-a.x", "team-a.abc"),
         ("", ""),
     ],
@@ -62,6 +63,7 @@ def test_message_and_details_say_the_same_and_details_keep_code_and_the_rest(bef
     status = Status.FromString(base64.b64decode(read[b"grpc-status-details-bin"] + b"==="))
 
     assert read[b"grpc-status"] == b"5"
+    assert not read[b"grpc-status-details-bin"].endswith(b"=")
     assert percent_decode(read[b"grpc-message"]) == status.message == f"{before} abc {behind}"
     assert status == details(status.message)
 
