@@ -16,7 +16,6 @@ from cryptography.hazmat.backends.openssl import backend
 
 from proxy import __version__
 from proxy.buildkit.address import UpstreamAddress
-from proxy.buildkit.namespace import Namespaces
 from proxy.call.world import Generation, World
 from proxy.edge.admin import AdminServer
 from proxy.edge.clock import now_ns, wall_ns
@@ -126,7 +125,7 @@ class App:
     def _make_world(self, built: Built) -> World:
         return World(
             generation=Generation(0, built.authenticator, built.bundle.settings.isolation),
-            namespaces=Namespaces(namespace_key(built.bundle)),
+            namespace_key=namespace_key(built.bundle),
             limits=self._limits,
             emit=self._observers.emit,
             need_keys=self._need_keys,

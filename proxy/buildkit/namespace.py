@@ -7,7 +7,8 @@ daemon says. Nothing is kept for that; replicas need the same key and nothing el
 * A build's ref gets the tenant's name in front, readable in the daemon's own log.
 * A session id becomes a keyed hash: it stands in build definitions too, and one made
   by a frontend inside the daemon never passes here, so it must not be guessed either.
-* A shared key, by which the daemon finds an earlier copy of a directory, likewise.
+* A shared key, by which the daemon finds an earlier copy of a directory, likewise; and a
+  trace id, by which it puts spans into the record of a build, whoever sent them.
 
 Tenants are named without a dot, and what follows the first dot is the client's: the
 first dot parts the two.
@@ -19,6 +20,8 @@ from typing import Final
 
 _HASH_OCTETS: Final = 15
 _SEAL_OCTETS: Final = 5
+# A bake of many targets names two or three things for each.
+_MOST_REMEMBERED: Final = 1024
 _NAME_LENGTH: Final = (_HASH_OCTETS + _SEAL_OCTETS) * 8 // 5
 
 
@@ -55,6 +58,10 @@ class Namespace:
         """Return what the daemon shall take for the client's shared key; it may be empty, as buildctl's is."""
         return self.prefix + _spell(self._hash("shared key", shared_key)[:_HASH_OCTETS])
 
+    def trace(self, trace_id: str) -> str:
+        """Return the trace id (32 hexadecimal digits) that the daemon collects the client's spans under."""
+        return self._hash("trace", trace_id)[:16].hex()
+
     def _is_sealed(self, name: str) -> bool:
         spelled = name.removeprefix(self.prefix)
         if len(spelled) == len(name) or len(spelled) != _NAME_LENGTH:
@@ -77,18 +84,35 @@ class Namespace:
         return hmac.digest(self._key, said, "sha256")
 
 
-class Namespaces:
-    """The names of all tenants, made with one key (at least 16 octets)."""
+class RememberedNames(Namespace):
+    """A tenant's names as one connection uses them: `clients` tells what the last of them stand for."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-        self._known: dict[str, Namespace] = {}
+    __slots__ = ("_trace", "clients")
 
-    def of(self, tenant: str) -> Namespace:
-        """Return the names of `tenant`, one of those that the settings declare."""
-        if tenant not in self._known:
-            self._known[tenant] = Namespace(tenant, self._key)
-        return self._known[tenant]
+    def __init__(self, tenant: str, key: bytes) -> None:
+        super().__init__(tenant, key)
+        self.clients: dict[str, str] = {}
+        self._trace = ("", "")
+
+    def ref(self, ref: str) -> str:
+        """See `Namespace`."""
+        return self._remember(super().ref(ref), ref)
+
+    def session(self, session: str) -> str:
+        """See `Namespace`."""
+        return self._remember(super().session(session), session)
+
+    def trace(self, trace_id: str) -> str:
+        """See `Namespace`; a client has one trace for all that it does."""
+        if trace_id != self._trace[0]:
+            self._trace = (trace_id, super().trace(trace_id))
+        return self._trace[1]
+
+    def _remember(self, name: str, theirs: str) -> str:
+        if len(self.clients) >= _MOST_REMEMBERED:
+            self.clients.clear()
+        self.clients[name] = theirs
+        return name
 
 
 def _spell(octets: bytes) -> str:

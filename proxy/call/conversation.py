@@ -7,18 +7,18 @@ answered here; what others must know is said as events.
 
 from collections.abc import Sequence
 
-from proxy.buildkit.history import asks_for_one_record, is_feature_probe
 from proxy.buildkit.methods import (
     BRIDGE,
     BRIDGE_SOLVE,
-    LISTEN_BUILD_HISTORY,
     SESSION,
     SOLVE,
     STATUS,
-    UPDATE_BUILD_HISTORY,
     Method,
     Treatment,
 )
+from proxy.buildkit.named_text import client_trailers
+from proxy.buildkit.namespace import RememberedNames
+from proxy.call.allowed import need_role
 from proxy.call.answers import answer
 from proxy.call.heads import Heads, ReadHead
 from proxy.call.identifying import Identifying
@@ -27,11 +27,11 @@ from proxy.call.machine import Call, State
 from proxy.call.waiting import Waiting
 from proxy.call.waker import Waker
 from proxy.call.world import World
-from proxy.caller import Caller, Role
+from proxy.caller import Caller
 from proxy.errors import KeysNeeded, Refused
 from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted
 from proxy.grpc.head import Fields
-from proxy.http2.calls import AS_IT_IS, Verdict
+from proxy.http2.calls import Verdict
 from proxy.http2.frames import ErrorCode, ProtocolFault
 from proxy.identity.credentials import PresentedCertificate
 from proxy.reasons import Code, Reason
@@ -59,6 +59,7 @@ class Conversation:
         self._judged = (0, "unknown")
         self._retries: dict[int, int] = {}
         self._calls: dict[int, Call] = {}
+        self._names: dict[str, RememberedNames] = {}
         self._waiting = Waiting(world.builds, waker, join=self._join, start=self._start)
         self.strangers_refused = 0
 
@@ -92,8 +93,8 @@ class Conversation:
             self._wait_for_keys(stream, needed.issuer)
             return None
         method = self._allowed(caller, head)
-        names = self._world.namespaces.of(caller.tenant)
-        call = Call(CallId(self._connection, stream), caller, method, head.named(names), now_ns)
+        names = self._names_of(caller.tenant)
+        call = Call(CallId(self._connection, stream), caller, method, head.named(names), now_ns, names=names)
         try:
             self._admit(call, head, now_ns)
         except Refused:
@@ -106,10 +107,7 @@ class Conversation:
     def judge(self, call: Call, message: bytes, now_ns: int) -> Verdict:
         """Judge the message of an inspected call (`http2.calls.Calls.judge`)."""
         call.is_read = False
-        if call.method is UPDATE_BUILD_HISTORY or call.method.answer_limit_octets:
-            verdict = self._judge_parted(call, message)
-        else:
-            verdict = self._judging.judge(call, message, now_ns)
+        verdict = self._judging.judge(call, message, now_ns)
         if call.method is STATUS and self._world.builds.refusal_of(call):
             # Stock clients print why a build was refused only if its Status ends well.
             verdict = Verdict(answer=b"")
@@ -124,9 +122,9 @@ class Conversation:
         assert call.rewriter is not None
         return call.rewriter.finish() if message is None else call.rewriter.feed(message)
 
-    def reword(self, call: Call, trailers: Fields) -> Fields:  # noqa: ARG002
+    def reword(self, call: Call, trailers: Fields) -> Fields:
         """Return the trailers that the caller gets (`http2.calls.Calls.reword`)."""
-        return trailers
+        return client_trailers(trailers, call.names.clients)
 
     def observe(self, call: Call, octets: memoryview) -> None:
         """Count the steps that a Status stream tells."""
@@ -190,6 +188,11 @@ class Conversation:
 
     # --- judging ----------------------------------------------------------------------------
 
+    def _names_of(self, tenant: str) -> RememberedNames:
+        if tenant not in self._names:
+            self._names[tenant] = RememberedNames(tenant, self._world.namespace_key)
+        return self._names[tenant]
+
     def _who_asked(self, stream: int) -> tuple[Caller | None, str]:
         """Return who made the call that was judged last, and its method; what is known of it is of no other call."""
         judged, method = self._judged
@@ -199,18 +202,8 @@ class Conversation:
         """Return the method, if the caller may call it at all."""
         if head.method is None:
             raise Refused(Reason.METHOD_UNKNOWN)
-        self._need_role(caller, head.method, head.method.least_role)
+        need_role(caller, head.method, head.method.least_role)
         return head.method
-
-    def _need_role(self, caller: Caller, method: Method, needed: Role) -> None:
-        if caller.role < needed:
-            raise Refused(
-                Reason.ROLE_MISSING,
-                method=f"{method.service.rpartition('.')[2]}/{method.name}",
-                needed=needed.label,
-                tenant=caller.tenant,
-                role=caller.role.label,
-            )
 
     def _admit(self, call: Call, head: ReadHead, now_ns: int) -> None:
         """Ask the limits, take what the call needs, and let it go on if nothing is left to judge."""
@@ -230,15 +223,6 @@ class Conversation:
             call.ref = head.name
         if not call.is_read:
             self._go_on(call, now_ns)
-
-    def _judge_parted(self, call: Call, message: bytes) -> Verdict:
-        """Until answers are parted here they are for administrators; buildx's probe and its question get no record."""
-        if call.method is LISTEN_BUILD_HISTORY and is_feature_probe(message):
-            return AS_IT_IS
-        if call.caller.role < Role.ADMIN and call.method is LISTEN_BUILD_HISTORY and asks_for_one_record(message):
-            return Verdict(answer=b"")
-        self._need_role(call.caller, call.method, Role.ADMIN)
-        return AS_IT_IS
 
     def _go_on(self, call: Call, now_ns: int) -> None:
         """Start a call of which nothing is left to judge, or let it wait for its build.

@@ -1,5 +1,6 @@
 """What a request's head says to us, worked out once for each distinct head of a connection."""
 
+import re
 from dataclasses import dataclass
 
 from proxy.buildkit.methods import BRIDGE, METHODS, SESSION, Method
@@ -14,19 +15,25 @@ MOST_REMEMBERED = 64
 BUILD_ID = b"buildkit-controlapi-buildid"
 SESSION_ID = b"x-docker-expose-session-uuid"
 SHARED_KEY = b"x-docker-expose-session-sharedkey"
+TRACE = b"traceparent"
+_NAMED_ANEW = frozenset({BUILD_ID, SESSION_ID, SHARED_KEY, TRACE})
+# W3C Trace Context, section 3.2.2: version 00, trace id, parent id, flags.
+_TRACEPARENT = re.compile(r"(00-)([0-9a-f]{32})(-[0-9a-f]{16}-[0-9a-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
 class ReadHead:
     """A judged head. `name` is the build or the session that it names, "" if its method names none.
 
-    `shared_key` is what a Session call says its copies of directories may be found by.
+    `shared_key` is what a Session call says its copies of directories may be found by,
+    `trace` is a traceparent, cut before and behind its trace id.
     """
 
     authorization: tuple[bytes, ...]
     method: Method | None
     name: str
     shared_key: str
+    trace: tuple[str, str, str] | None
     forwarded: tuple[tuple[bytes, bytes], ...]
     timeout_ns: int | None
 
@@ -36,13 +43,15 @@ class ReadHead:
         A session always gets a shared key: without one the daemon finds its directories
         among those of everybody who sends none, as buildctl does.
         """
-        if not self.name:
-            return self.forwarded
-        changed = {BUILD_ID: names.ref(self.name)}
+        changed: dict[bytes, str] = {}
         if self.method is SESSION:
             changed = {SESSION_ID: names.session(self.name), SHARED_KEY: names.shared_key(self.shared_key)}
-        kept = [field for field in self.forwarded if field[0] not in changed]
-        return (*kept, *((name, value.encode()) for name, value in changed.items()))
+        elif self.name:
+            changed[BUILD_ID] = names.ref(self.name)
+        if self.trace is not None:
+            before, trace_id, behind = self.trace
+            changed[TRACE] = before + names.trace(trace_id) + behind
+        return (*self.forwarded, *[(name, value.encode()) for name, value in changed.items()])
 
 
 class Heads:
@@ -67,12 +76,20 @@ class Heads:
             method=method,
             name=_name(head, method),
             shared_key=_shared_key(head) if method is SESSION else "",
-            forwarded=tuple(forwardable(fields)),
+            trace=_trace(head),
+            forwarded=tuple(field for field in forwardable(fields) if field[0] not in _NAMED_ANEW),
             timeout_ns=head.timeout_ns,
         )
         if not head.authorization and len(self._known) < MOST_REMEMBERED:
             self._known[fields] = read
         return read
+
+
+def _trace(head: RequestHead) -> tuple[str, str, str] | None:
+    """Return the parts of a traceparent; one that is odd, or one of several, is not passed on."""
+    values = head.value(TRACE)
+    found = _TRACEPARENT.fullmatch(values[0].decode("latin-1")) if len(values) == 1 else None
+    return (found[1], found[2], found[3]) if found else None
 
 
 def _shared_key(head: RequestHead) -> str:

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Protocol
 
 from proxy.buildkit.methods import Method, Treatment
+from proxy.buildkit.namespace import RememberedNames
 from proxy.caller import Caller
 from proxy.events import CallId
 
@@ -54,7 +55,7 @@ _NEXT = {
 
 
 class Call:
-    """One call of a proven caller. Times are monotonic nanoseconds.
+    """One call of a proven caller, under the names of its tenant. Times are monotonic nanoseconds.
 
     It answers the questions of the relay (`proxy.http2.calls.Call`).
     """
@@ -63,6 +64,7 @@ class Call:
         "_state",
         "_undo",
         "answer",
+        "answer_limit_octets",
         "caller",
         "deadline_ns",
         "fields",
@@ -71,30 +73,37 @@ class Call:
         "is_read",
         "message_limit_octets",
         "method",
+        "names",
         "received_octets",
         "ref",
-        "renamed",
         "rewriter",
         "sent_octets",
         "started_ns",
     )
 
     def __init__(
-        self, call_id: CallId, caller: Caller, method: Method, fields: tuple[tuple[bytes, bytes], ...], now_ns: int
+        self,
+        call_id: CallId,
+        caller: Caller,
+        method: Method,
+        fields: tuple[tuple[bytes, bytes], ...],
+        now_ns: int,
+        *,
+        names: RememberedNames,
     ) -> None:
         self.id = call_id
         self.caller = caller
         self.method = method
         self.fields = fields
+        self.names = names
         self.started_ns = now_ns
         self.deadline_ns: int | None = None
         self.ref = ""
         self.answer: bytes | None = None
         self.is_read = method.treatment is Treatment.INSPECT
         self.rewriter: Rewriter | None = None
-        # What the daemon calls things, and what the caller calls them.
-        self.renamed: dict[str, str] = {}
         self.message_limit_octets = method.message_limit_octets
+        self.answer_limit_octets = method.answer_limit_octets
         self.is_observed = False
         self.received_octets = 0
         self.sent_octets = 0

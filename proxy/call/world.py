@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from proxy.buildkit.content import Readable
 from proxy.buildkit.isolation import Isolation
-from proxy.buildkit.namespace import Namespaces
 from proxy.call.builds import Builds
 from proxy.call.sessions import Sessions
 from proxy.events import Event
@@ -27,12 +27,13 @@ class Generation:
 class World:
     """The process as calls see it.
 
-    `need_keys` fetches the keys of a token issuer and calls back when that is over;
-    `wall_ns` reads the wall clock, which alone knows when certificates and tokens end.
+    `namespace_key` is the secret that all tenants' names are made with. `need_keys` fetches
+    the keys of a token issuer and calls back when that is over; `wall_ns` reads the wall
+    clock, which alone knows when certificates and tokens end.
     """
 
     generation: Generation
-    namespaces: Namespaces
+    namespace_key: bytes
     limits: TenantLimits
     emit: Emit
     need_keys: Callable[[str, Callable[[], None]], None]
@@ -43,6 +44,13 @@ class World:
     builds: Builds = field(init=False)
     sessions: Sessions = field(default_factory=Sessions)
     is_draining: bool = False
+    _readable: dict[str, Readable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.builds = Builds(self.emit)
+
+    def readable(self, tenant: str) -> Readable:
+        """Return the content that a tenant may read by now: what its history told it of, on any connection."""
+        if tenant not in self._readable:
+            self._readable[tenant] = Readable(tenant)
+        return self._readable[tenant]

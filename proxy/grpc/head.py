@@ -35,6 +35,8 @@ _BINARY = re.compile(rb"[A-Za-z0-9+/]*={0,2}(?:,[A-Za-z0-9+/]*={0,2})*")
 # say nothing. `-` and `_` are the same to many servers.
 _WITHHELD = frozenset(
     {b"authorization", b"cookie", b"forwarded", b"expect", b"remote-user", b"x-real-ip", b"x-remote-user"}
+    # What an environment put into a trace is kept by the daemon, with the trace: tokens were seen there.
+    | {b"tracestate", b"baggage"}
 ) | (_UNWELCOME - {b"proxy-connection"})
 _WITHHELD_PREFIXES = (b"x-kilngate", b"x-forwarded", b"x-tenant", b"x-auth", b"x-client", b"proxy-")
 

@@ -35,7 +35,11 @@ class Call(Protocol):
 
     @property
     def message_limit_octets(self) -> int:
-        """The longest message that is read, of the request if `is_read`, of the answer if `is_rewritten`."""
+        """The longest request message that is read; used only if `is_read`."""
+
+    @property
+    def answer_limit_octets(self) -> int:
+        """The longest message of an answer that is read; used only if `is_rewritten`."""
 
     @property
     def answer(self) -> bytes | None:

@@ -87,7 +87,7 @@ class Stream:
         self.is_waiting = call.is_waiting
         self.observed = call.is_observed
         if call.is_rewritten and self.rewriter is None:
-            self.rewriter = MessageReader(call.message_limit_octets)
+            self.rewriter = MessageReader(call.answer_limit_octets)
         self.settle_back()
 
     def settle(self) -> None:

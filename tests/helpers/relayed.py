@@ -63,6 +63,7 @@ class Admitted:
     is_observed: bool = False
     is_rewritten: bool = False
     message_limit_octets: int = MESSAGE_LIMIT_OCTETS
+    answer_limit_octets: int = MESSAGE_LIMIT_OCTETS
     answer: bytes | None = None
 
 

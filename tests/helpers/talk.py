@@ -6,7 +6,7 @@ from typing import Any
 
 from proxy.buildkit.isolation import Isolation
 from proxy.buildkit.methods import BRIDGE, BRIDGE_SOLVE, METHODS, SOLVE, STATUS, Method
-from proxy.buildkit.namespace import Namespaces
+from proxy.buildkit.namespace import Namespace, RememberedNames
 from proxy.call.conversation import Conversation
 from proxy.call.heads import BUILD_ID
 from proxy.call.machine import Call
@@ -145,7 +145,7 @@ class Farm:
         self.counted = CountedLimits(self.limits)
         self.world = World(
             generation=Generation(1, self.authenticator(), self.isolation),
-            namespaces=Namespaces(KEY),
+            namespace_key=KEY,
             limits=self.counted,
             emit=self.said.append,
             need_keys=lambda issuer, ready: self.fetches.append((issuer, ready)),
@@ -155,6 +155,10 @@ class Farm:
             report_bug=self.bugs.append,
         )
         self._connections = 0
+
+    def names(self, tenant: str = "payments") -> Namespace:
+        """Return the names of a tenant."""
+        return Namespace(tenant, KEY)
 
     def authenticator(self) -> Authenticator:
         """Return a new generation's authenticator."""
@@ -288,6 +292,12 @@ class Line:
         self.calls.pop(stream, None)
         self.reasons[stream] = refused.reason
         self.told[stream] = self.conversation.refused(stream, call, refused, self.now_ns)
+
+
+def a_call(method: Method, *, stream: int = 1, tenant: str = "payments", now_ns: int = 100) -> Call:
+    """Return a call that nobody has judged."""
+    names = RememberedNames(tenant, KEY)
+    return Call(CallId(1, stream), somebody(tenant), method, (), now_ns, names=names)
 
 
 def facts(ref: str, *, is_internal: bool = False) -> BuildFacts:

@@ -8,10 +8,10 @@ from proxy.buildkit.methods import SOLVE, STATUS, Method
 from proxy.call.builds import WAIT_FOR_STATUS_NS, Build, Builds
 from proxy.call.machine import Call
 from proxy.errors import Refused
-from proxy.events import BuildEnded, BuildResult, BuildStarted, BuildSteps, CallId, Event
+from proxy.events import BuildEnded, BuildResult, BuildStarted, BuildSteps, Event
 from proxy.limits.permits import Permits
 from proxy.reasons import Code, Reason
-from tests.helpers.talk import facts, somebody, steps_told
+from tests.helpers.talk import a_call, facts, steps_told
 
 
 class Books:
@@ -23,7 +23,7 @@ class Books:
         self._stream = 1
 
     def call(self, method: Method = SOLVE, *, tenant: str = "payments", ref: str = "") -> Call:
-        call = Call(CallId(1, self._stream), somebody(tenant), method, (), 100)
+        call = a_call(method, stream=self._stream, tenant=tenant)
         self._stream += 2
         call.ref = ref
         return call

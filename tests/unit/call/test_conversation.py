@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.buildkit.history import PROBE_REF
 from proxy.buildkit.isolation import Isolation
 from proxy.buildkit.methods import (
     BRIDGE_SOLVE,
+    CONTENT_READ,
     CONTROL,
+    DISK_USAGE,
     EXPORT,
     HEALTH,
     LISTEN_BUILD_HISTORY,
@@ -16,6 +17,7 @@ from proxy.buildkit.methods import (
     SESSION,
     SOLVE,
     STATUS,
+    UPDATE_BUILD_HISTORY,
 )
 from proxy.call.builds import REMEMBER_REFUSED_NS, WAIT_FOR_BUILD_NS, WAIT_FOR_STATUS_NS
 from proxy.call.conversation import MOST_RETRIES, STRANGER_CALLS
@@ -58,7 +60,6 @@ PRUNE = METHODS[f"/{CONTROL}/Prune".encode()]
 CHECK = METHODS[f"/{HEALTH}/Check".encode()]
 WATCH = METHODS[f"/{HEALTH}/Watch".encode()]
 NO_SUCH = tuple((name, b"/no/such" if name == b":path" else value) for name, value in head_of(INFO))
-PROBE = message("BuildHistoryRequest", active_only=True, ref=PROBE_REF.decode(), early_exit=True)
 
 
 def session(line: Line, name: str, badge: str | None = None) -> int:
@@ -480,7 +481,7 @@ def test_a_solve_that_cannot_be_read_is_refused() -> None:
 def test_what_a_solve_names_reaches_the_daemon_under_its_tenants_names_alone() -> None:
     farm = Farm()
     line = farm.connect()
-    names = farm.world.namespaces.of("payments")
+    names = farm.names()
     build = line.solve("r", session="s1", frontend_attrs={"local-sessionid:context": "s2", "filename": "Dockerfile"})
     reached = message_class("SolveRequest").FromString(line.verdicts[build].message)
 
@@ -491,7 +492,7 @@ def test_what_a_solve_names_reaches_the_daemon_under_its_tenants_names_alone() -
 def test_a_session_and_a_bridge_are_named_in_their_heads() -> None:
     farm = Farm()
     line = farm.connect()
-    names = farm.world.namespaces.of("payments")
+    names = farm.names()
     line.solve("r")
     opened, pinged = session(line, "s"), line.begin(head_of_bridge("r", bridge("Ping")))
 
@@ -692,15 +693,81 @@ def test_a_status_that_cannot_be_read_is_refused() -> None:
     assert line.reasons[1] is Reason.MESSAGE_UNREADABLE
 
 
-def test_of_the_history_a_builder_may_make_the_probe_alone() -> None:
-    line, admin = Farm().connect(), Farm().connect("admin")
-    probe = line.call(LISTEN_BUILD_HISTORY, PROBE)
-    other = line.call(LISTEN_BUILD_HISTORY, message("BuildHistoryRequest", ref="r"))
-    anything = admin.call(LISTEN_BUILD_HISTORY, message("BuildHistoryRequest"))
+# --- what a daemon tells of builds ----------------------------------------------------------
 
-    assert line.calls[probe].state is State.RUNNING
-    assert line.reasons == {other: Reason.ROLE_MISSING}
-    assert admin.calls[anything].state is State.RUNNING
+
+def event_of(ref: str, digest: str = "") -> bytes:
+    """Return a record of a build as the daemon tells it."""
+    record = message_class("BuildHistoryRecord")(ref=ref)
+    if digest:
+        record.logs.digest = digest
+    return message("BuildHistoryEvent", record=record)
+
+
+def test_the_history_is_asked_for_under_the_tenants_name_and_told_under_the_clients() -> None:
+    farm = Farm()
+    line = farm.connect("viewer")
+    stream = line.call(LISTEN_BUILD_HISTORY, message("BuildHistoryRequest", ref="r"))
+    asked = message_class("BuildHistoryRequest").FromString(line.verdicts[stream].message)
+    told = [line.conversation.rewrite(line.calls[stream], event_of(ref)) for ref in ("payments.r", "rival.r")]
+
+    assert asked.ref == "payments.r"
+    assert [[message_class("BuildHistoryEvent").FromString(one).record.ref for one in each] for each in told] == [
+        ["r"],
+        [],
+    ]
+    assert line.conversation.rewrite(line.calls[stream], None) == ()
+
+
+def test_content_is_open_to_the_tenant_whose_history_told_of_it() -> None:
+    farm = Farm()
+    line, other, rival = farm.connect(), farm.connect(), farm.connect("rival")
+    digest = "sha256:" + "a" * 64
+    history = line.call(LISTEN_BUILD_HISTORY, message("BuildHistoryRequest"))
+    line.conversation.rewrite(line.calls[history], event_of("payments.r", digest))
+    ours, theirs = (who.call(CONTENT_READ, message("ReadContentRequest", digest=digest)) for who in (other, rival))
+
+    assert other.calls[ours].state is State.RUNNING
+    assert rival.reasons == {theirs: Reason.CONTENT_FOREIGN}
+
+
+def test_an_operator_asks_for_what_all_tenants_have() -> None:
+    farm = Farm()
+    admin = farm.connect("admin")
+    history = admin.call(LISTEN_BUILD_HISTORY, message("BuildHistoryRequest", ref="payments.r"))
+    admin.status("payments.r")
+    read = admin.call(CONTENT_READ, message("ReadContentRequest", digest="sha256:" + "b" * 64))
+    usage = admin.call(DISK_USAGE, b"")
+
+    assert admin.reasons == {}
+    assert message_class("BuildHistoryRequest").FromString(admin.verdicts[history].message).ref == "payments.r"
+    assert admin.conversation.rewrite(admin.calls[history], event_of("payments.r")) == (event_of("payments.r"),)
+    assert not admin.calls[read].is_rewritten
+    assert not admin.calls[usage].is_rewritten
+
+
+def test_to_pin_a_record_needs_a_maintainer_and_to_delete_one_a_builder() -> None:
+    line = Farm().connect()
+    deleted = line.call(UPDATE_BUILD_HISTORY, message("UpdateBuildHistoryRequest", ref="r", delete=True))
+    pinned = line.call(UPDATE_BUILD_HISTORY, message("UpdateBuildHistoryRequest", ref="r", pinned=True))
+
+    assert line.calls[deleted].state is State.RUNNING
+    assert line.reasons == {pinned: Reason.ROLE_MISSING}
+
+
+def test_of_the_disk_a_builder_hears_sums() -> None:
+    line = Farm().connect()
+    usage = line.call(DISK_USAGE, b"")
+
+    assert line.conversation.rewrite(line.calls[usage], b"") == (b"",)
+
+
+def test_an_error_of_the_daemon_is_told_with_the_clients_own_names() -> None:
+    line = Farm().connect()
+    build = line.solve("r1234")
+    worded = line.conversation.reword(line.calls[build], [(b"grpc-message", b"no such job payments.r1234")])
+
+    assert list(worded) == [(b"grpc-message", b"no such job r1234")]
 
 
 # --- how builds end -------------------------------------------------------------------------

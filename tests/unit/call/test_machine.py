@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.buildkit.methods import SESSION, SOLVE
 from proxy.call.machine import Call, State
-from proxy.events import CallId
-from tests.helpers.talk import somebody
+from tests.helpers.talk import a_call
 
 WAYS = {
     (State.JUDGING, State.WAITING),
@@ -22,12 +21,8 @@ WAYS = {
 }
 
 
-def a_call() -> Call:
-    return Call(CallId(1, 1), somebody(), SESSION, (), 0)
-
-
 def a_call_that_is(state: State) -> Call:
-    call = a_call()
+    call = a_call(SESSION)
     if state is not State.JUDGING:
         call.move(state)
     return call
@@ -56,16 +51,16 @@ def test_only_a_call_that_waits_is_waiting() -> None:
 
 
 def test_the_message_of_an_inspected_method_is_read_and_no_other() -> None:
-    solve = Call(CallId(1, 1), somebody(), SOLVE, (), 0)
+    solve = a_call(SOLVE)
 
     assert solve.is_read
     assert solve.message_limit_octets == SOLVE.message_limit_octets
-    assert not a_call().is_read
+    assert not a_call(SESSION).is_read
 
 
 @given(st.integers(0, 5), st.integers(1, 4))
 def test_what_a_call_holds_is_given_back_once_and_last_taken_first(held: int, ends: int) -> None:
-    call = a_call()
+    call = a_call(SESSION)
     given_back: list[int] = []
     for number in range(held):
         call.holds(partial(given_back.append, number))

@@ -25,6 +25,7 @@ class Admitted:
     is_observed: bool = False
     is_rewritten: bool = False
     message_limit_octets: int = 0
+    answer_limit_octets: int = 0
     answer: bytes | None = None
 
 
