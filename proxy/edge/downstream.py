@@ -419,6 +419,8 @@ class Downstream:
         self._relay.caller_lost(now_ns)
         self._close_link()
         self._caller_watch.stop()
+        # It calls us back: without it nothing holds us, and what OpenSSL keeps of the connection is freed now.
+        del self._caller_watch
         self._sock.close()
         tenant = self._conversation.tenant
         self._conversation.close()
