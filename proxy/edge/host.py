@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.call.world import World
+from proxy.edge.buffers import new_buffer
 from proxy.edge.clock import now_ns
 from proxy.edge.upstream_link import UpstreamLink
 from proxy.settings.listen import Listen
@@ -39,7 +40,7 @@ class Host:
     loop: asyncio.AbstractEventLoop
     open_daemon: Callable[["Caller"], None]
     closed: Callable[["Caller"], None]
-    scratch: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_OCTETS)))
+    scratch: memoryview = field(default_factory=lambda: new_buffer(SCRATCH_OCTETS))
     connections: int = 0
 
     def next_connection(self) -> int:
