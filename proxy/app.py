@@ -63,8 +63,9 @@ class App:
         Raises:
             SettingsErrors, ValueError, OSError: it cannot start.
         """
-        self._bundle = await asyncio.to_thread(read_bundle, self._file, now_wall_ns=wall_ns())
-        built = await asyncio.to_thread(build, self._bundle, earlier=None, wall_ns=wall_ns)
+        # Not in a thread as a reload does: nobody waits yet, and what a thread frees is of no use to the others.
+        self._bundle = read_bundle(self._file, now_wall_ns=wall_ns())
+        built = build(self._bundle, earlier=None, wall_ns=wall_ns)
         settings = self._bundle.settings
         self._observers = Observers(settings, version=__version__, openssl=_openssl(), now_ns=now_ns, wall_ns=wall_ns)
         self._limits = TenantLimits(settings.limits, _own_limits(settings))
