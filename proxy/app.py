@@ -29,6 +29,7 @@ from proxy.edge.lag import LagTicker
 from proxy.edge.listener import Listener, listen
 from proxy.edge.notify import Notifier
 from proxy.edge.upstream_check import check_socket
+from proxy.edge.watch import Poller
 from proxy.errors import Refused
 from proxy.events import Drained, Event, ReloadFailed, SettingsLoaded, Warned
 from proxy.limits.tenant import Limits, TenantLimits
@@ -75,6 +76,7 @@ class App:
         self._dialer = Dialer(address, wait_ns=settings.upstream.wait)
         sock = listen(settings.listen.address.host, settings.listen.address.port)
         self._world = self._make_world(built)
+        self._poller = Poller(asyncio.get_running_loop())
         self._listener = Listener(sock, listen=settings.listen, tls=built.tls, make_host=self._make_host)
         self._admin = AdminServer(
             settings.admin.address, metrics=self._observers.render, checks=self._checks(), version=__version__
@@ -83,6 +85,7 @@ class App:
             return await self._serve(built)
         finally:
             await self._admin.stop()
+            self._poller.close()
             self._observers.close()
 
     async def _serve(self, built: Built) -> int:
@@ -144,6 +147,7 @@ class App:
             world=self._world,
             listen=self._bundle.settings.listen,
             loop=asyncio.get_running_loop(),
+            poller=self._poller,
             open_daemon=self._dialer.open,
             closed=listener.closed,
         )

@@ -16,6 +16,7 @@ from proxy.edge.downstream import Downstream
 from proxy.edge.host import Host
 from proxy.edge.listener import Listener, listen
 from proxy.edge.tls import ServerTls
+from proxy.edge.watch import Poller
 from proxy.http2 import frames
 from proxy.http2.relay import Relay
 from proxy.settings.listen import Listen
@@ -70,6 +71,8 @@ def no_collector() -> Iterator[None]:
 async def meet(people: People, directory: Path, story: Story) -> list[object]:
     """Play a caller's story against the public port; return what is left of its connection."""
     dialer = Dialer(UpstreamAddress("unix", str(directory / "daemon.sock")), wait_ns=0)
+    loop = asyncio.get_running_loop()
+    poller = Poller(loop)
     rules = Listen()
     sock = listen("127.0.0.1", 0)
     door = Listener(
@@ -77,7 +80,7 @@ async def meet(people: People, directory: Path, story: Story) -> list[object]:
         listen=rules,
         tls=ServerTls(people.server.certificate, people.server.key),
         make_host=lambda listener: Host(
-            Farm().world, rules, asyncio.get_running_loop(), open_daemon=dialer.open, closed=listener.closed
+            Farm().world, rules, loop, poller, open_daemon=dialer.open, closed=listener.closed
         ),
     )
 
@@ -91,6 +94,7 @@ async def meet(people: People, directory: Path, story: Story) -> list[object]:
         await door.wait_empty()
         for task in running:
             task.cancel()
+    poller.close()
     return [one for one in gc.get_objects() if isinstance(one, OF_A_CONNECTION)]
 
 
