@@ -183,8 +183,10 @@ class Conversation:
         self._waiting.tick(now_ns)
 
     def close(self) -> None:
-        """Give back what the connection itself held."""
+        """Give back what the connection itself held, and let go of its owner; every call has ended."""
         self._identifying.close()
+        # Owner and conversation hold each other: else both stay, with all that is theirs, until the collector comes by.
+        del self._waker, self._waiting
 
     # --- judging ----------------------------------------------------------------------------
 
@@ -260,4 +262,5 @@ class Conversation:
         if tries >= MOST_RETRIES:
             raise Refused(Reason.KEYS_UNAVAILABLE, detail=f"issuer {issuer}")
         self._retries[stream] = tries + 1
-        self._world.need_keys(issuer, lambda: self._waker.retry(stream))
+        waker = self._waker
+        self._world.need_keys(issuer, lambda: waker.retry(stream))

@@ -61,10 +61,13 @@ class Downstream:
         self._relay = Relay(self._conversation)
         self._kept = start[len(PREFACE) :]
         self._daemon_kept = b""
-        self._caller_watch = Watch(host.loop, self._sock.fileno(), self._receive, self._flush_caller)
+        self._caller_watch = Watch(host.poller, self._sock.fileno(), self._receive, self._flush_caller)
         self._daemon_watch: Watch | None = None
         self._is_asking = False
         self._is_poked = False
+        self._is_stranger = True
+        # One of the two sockets did not take all that was for it: what is watched is not the usual.
+        self._is_held_up = False
         self._ending: tuple[ConnectionFault | None, str, int] | None = None
         self._begun_ns = self._heard_ns = self._busy_ns = self._told_ns = host.now_ns()
         self._asked_ns = 0
@@ -81,17 +84,14 @@ class Downstream:
         if self._ending:
             self._discard()
             return
-        scratch = self._host.scratch
-        kept = len(self._kept)
-        scratch[:kept] = self._kept
         try:
-            octets = self._tls.receive_into(scratch[kept : kept + READ_OCTETS])
+            octets = self._tls.receive_into(self._host.room_behind(self._kept))
         except PeerClosed as closed:
             self._end(None, closed.detail)
             return
         if octets:
-            self._process(kept + octets)
-            if octets == READ_OCTETS or self._tls.has_pending:
+            self._process(len(self._kept) + octets)
+            if self._tls.has_pending:
                 self._again()
 
     def _process_kept(self) -> None:
@@ -106,8 +106,9 @@ class Downstream:
         view = host.scratch[:octets]
         try:
             taken = self._relay.from_caller(view, now_ns)
-            self._kept = bytes(view[taken:])
-            self._check_stranger()
+            self._kept = bytes(view[taken:]) if taken < octets else b""
+            if self._is_stranger:
+                self._check_stranger()
         except ProtocolFault as fault:
             self._fail(fault)
             return
@@ -129,7 +130,8 @@ class Downstream:
 
     def _check_stranger(self) -> None:
         said_octets = self._relay.received_frame_octets + len(self._kept)
-        if self._conversation.tenant is None and said_octets > STRANGER_OCTETS:
+        self._is_stranger = self._conversation.tenant is None
+        if self._is_stranger and said_octets > STRANGER_OCTETS:
             raise ProtocolFault(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_FROM_A_STRANGER)
 
     # --- the daemon's octets ----------------------------------------------------------------
@@ -138,16 +140,13 @@ class Downstream:
         link = self._link
         if link is None or self._ending:
             return
-        scratch = self._host.scratch
-        kept = len(self._daemon_kept)
-        scratch[:kept] = self._daemon_kept
         try:
-            octets = link.receive_into(scratch[kept : kept + READ_OCTETS])
+            octets = link.receive_into(self._host.room_behind(self._daemon_kept))
         except PeerClosed as closed:
             self._daemon_lost(closed.detail)
             return
         if octets:
-            self._process_daemon(kept + octets)
+            self._process_daemon(len(self._daemon_kept) + octets)
 
     def _process_daemon(self, octets: int) -> None:
         view = self._host.scratch[:octets]
@@ -160,7 +159,7 @@ class Downstream:
             self._host.world.report_bug(error)
             self._daemon_lost(type(error).__name__)
             return
-        self._daemon_kept = bytes(view[taken:])
+        self._daemon_kept = bytes(view[taken:]) if taken < octets else b""
         self._flush()
 
     def daemon_opened(self, link: UpstreamLink, early: bytes) -> None:
@@ -170,7 +169,7 @@ class Downstream:
             link.close()
             return
         self._link = link
-        self._daemon_watch = Watch(self._host.loop, link.fileno(), self._receive_daemon, self._flush_daemon)
+        self._daemon_watch = Watch(self._host.poller, link.fileno(), self._receive_daemon, self._flush_daemon)
         self._daemon_watch.read(True)
         self._relay.daemon_ready()
         self._flush()
@@ -251,6 +250,9 @@ class Downstream:
         """Stop reading where the other side is full; watch sockets that take no more."""
         unsent = self._tls.unsent_octets
         link_unsent = self._link.unsent_octets if self._link else 0
+        if not (unsent or link_unsent or self._is_held_up):
+            return
+        self._is_held_up = bool(unsent or link_unsent)
         self._caller_watch.write(unsent > 0)
         self._caller_watch.read(unsent <= FULL_OCTETS and link_unsent <= FULL_OCTETS)
         if self._daemon_watch is not None:
@@ -424,6 +426,8 @@ class Downstream:
         self._relay.caller_lost(now_ns)
         self._close_link()
         self._caller_watch.stop()
+        # It calls us back: without it nothing holds us, and what OpenSSL keeps of the connection is freed now.
+        del self._caller_watch
         self._sock.close()
         tenant = self._conversation.tenant
         self._conversation.close()

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.call.world import World
-from proxy.edge.clock import now_ns
+from proxy.edge.buffers import new_buffer
+from proxy.edge.clock import now_ns as monotonic_ns
 from proxy.edge.upstream_link import UpstreamLink
+from proxy.edge.watch import Poller
 from proxy.settings.listen import Listen
 
 # One read takes at most this much: large enough that bulk costs few turns, small enough that nobody waits long.
@@ -37,17 +39,21 @@ class Host:
     world: World
     listen: Listen
     loop: asyncio.AbstractEventLoop
+    poller: Poller
     open_daemon: Callable[["Caller"], None]
     closed: Callable[["Caller"], None]
-    scratch: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_OCTETS)))
+    scratch: memoryview = field(default_factory=lambda: new_buffer(SCRATCH_OCTETS))
     connections: int = 0
+    # The clock itself: it is read in every turn.
+    now_ns: Callable[[], int] = monotonic_ns
+
+    def room_behind(self, kept: bytes) -> memoryview:
+        """Put what was kept of the last read at the start of `scratch`, and return where the next one goes."""
+        octets = len(kept)
+        self.scratch[:octets] = kept
+        return self.scratch[octets : octets + READ_OCTETS]
 
     def next_connection(self) -> int:
         """Return the number of a new connection."""
         self.connections += 1
         return self.connections
-
-    @staticmethod
-    def now_ns() -> int:
-        """Return the monotonic clock."""
-        return now_ns()

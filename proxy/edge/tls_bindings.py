@@ -13,6 +13,8 @@ from typing import Any, Final, Protocol
 
 from OpenSSL import SSL
 
+from proxy.edge.buffers import new_buffer
+
 Octets = bytes | bytearray | memoryview
 
 # A read takes what the buffer of a socket commonly holds.
@@ -25,8 +27,8 @@ _STEP_OCTETS: Final = 64 * 1024
 
 # Ciphertext as it came from a socket, and as it goes to one: each record of 16 KiB has 22 octets more than its
 # content, and TLS has a little to say of its own.
-arrived: Final = memoryview(bytearray(ARRIVED_OCTETS))
-sealed: Final = memoryview(bytearray(2 * SEALED_OCTETS + 64 * 1024))
+arrived: Final = new_buffer(ARRIVED_OCTETS)
+sealed: Final = new_buffer(2 * SEALED_OCTETS + 64 * 1024)
 
 
 class RecordsEnded(Exception):

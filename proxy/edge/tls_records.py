@@ -4,7 +4,7 @@ Nothing here waits or knows a loop: the owner watches the socket and calls again
 """
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 
@@ -225,7 +225,7 @@ class TlsConnection:
         records = self._ready()
         used = 0
         try:
-            for piece in segments if _is_one(segments) else _pieces(segments):
+            for piece in _pieces(segments):
                 used = records.seal(piece, used)
                 if used >= SEALED_OCTETS:
                     used = self._write(used)
@@ -333,11 +333,16 @@ class TlsConnection:
             self._write(records.seal(b"", 0))
 
 
-def _is_one(segments: Sequence[Octets]) -> bool:
-    return len(segments) == 1 and 0 < len(segments[0]) <= SEALED_OCTETS
+def _pieces(segments: Sequence[Octets]) -> Iterable[Octets]:
+    """Return what to seal at a time, in order, none longer than SEALED_OCTETS: each sealing makes a record or more."""
+    if len(segments) == 1 and len(segments[0]) <= SEALED_OCTETS:
+        return segments
+    if sum(map(len, segments)) <= _LARGE_OCTETS:
+        return (b"".join(segments),)
+    return _joined(segments)
 
 
-def _pieces(segments: Sequence[Octets]) -> Iterator[Octets]:
+def _joined(segments: Sequence[Octets]) -> Iterator[Octets]:
     """Join small neighbours, leave large segments where they lie, and cut what is too large for one sealing."""
     small: list[Octets] = []
     for segment in segments:

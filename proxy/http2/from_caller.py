@@ -42,18 +42,6 @@ class FromCaller:
         self.has_more = False
         self.pong_seen = False
         self.is_going = False
-        self._by_kind: dict[int, Callable[[int, int, memoryview, int], bool]] = {
-            frames.DATA: self._data,
-            frames.HEADERS: self._headers,
-            frames.PRIORITY: self._noise,
-            frames.RST_STREAM: self._rst_stream,
-            frames.SETTINGS: self._settings_frame,
-            frames.PUSH_PROMISE: self._push_promise,
-            frames.PING: self._ping,
-            frames.GOAWAY: self._goaway,
-            frames.WINDOW_UPDATE: self._window_update,
-            frames.CONTINUATION: self._continuation,
-        }
 
     def receive(self, view: memoryview, now_ns: int) -> int:  # noqa: C901  the hot path is one loop on purpose
         """Take the whole frames at the start of `view`; return how many octets they were.
@@ -133,8 +121,8 @@ class FromCaller:
         try:
             payloads.check_head(head)
             self._check_order(head)
-            act = self._by_kind.get(head.kind, self._noise)
-            return act(head.flags, head.stream, view[at + HEAD_OCTETS : at + HEAD_OCTETS + head.length], now_ns)
+            act = _BY_KIND.get(head.kind, FromCaller._noise)
+            return act(self, head.flags, head.stream, view[at + HEAD_OCTETS : at + HEAD_OCTETS + head.length], now_ns)
         except frames.StreamFault as fault:
             # RFC 9113 5.4.2 lets us; a peer that provokes resets (CVE-2025-8671) gets one.
             raise ProtocolFault(fault.code, fault.why) from None
@@ -380,3 +368,17 @@ class FromCaller:
         """PRIORITY and unknown types mean nothing here and nothing to the daemon (5.3.2, 5.5)."""
         self._exchange.budgets.noise.spend(now_ns)
         return False
+
+
+_BY_KIND: Final[dict[int, Callable[[FromCaller, int, int, memoryview, int], bool]]] = {
+    frames.DATA: FromCaller._data,
+    frames.HEADERS: FromCaller._headers,
+    frames.PRIORITY: FromCaller._noise,
+    frames.RST_STREAM: FromCaller._rst_stream,
+    frames.SETTINGS: FromCaller._settings_frame,
+    frames.PUSH_PROMISE: FromCaller._push_promise,
+    frames.PING: FromCaller._ping,
+    frames.GOAWAY: FromCaller._goaway,
+    frames.WINDOW_UPDATE: FromCaller._window_update,
+    frames.CONTINUATION: FromCaller._continuation,
+}

@@ -5,6 +5,7 @@ protect us, but not to be sane: what cannot be read ends the pair of connections
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from proxy.errors import Refused
 from proxy.grpc.framing import frame
@@ -40,17 +41,6 @@ class FromDaemon:
         self._block: tuple[int, int, bytearray] | None = None
         self._codes: dict[tuple[tuple[bytes, bytes], ...], Code] = {}
         self.is_going = False
-        self._by_kind: dict[int, Callable[[int, int, memoryview, int], bool]] = {
-            frames.DATA: self._data,
-            frames.HEADERS: self._headers,
-            frames.RST_STREAM: self._rst_stream,
-            frames.SETTINGS: self._settings_frame,
-            frames.PING: self._passes,
-            frames.GOAWAY: self._goaway,
-            frames.WINDOW_UPDATE: self._window_update,
-            frames.CONTINUATION: self._continuation,
-            frames.PUSH_PROMISE: self._push_promise,
-        }
 
     def receive(self, view: memoryview, now_ns: int) -> int:  # noqa: C901  the hot path is one loop on purpose
         """Take the whole frames at the start of `view`, as `FromCaller.receive` does, into `to_caller`.
@@ -103,10 +93,10 @@ class FromDaemon:
         payloads.check_head(head)
         if self._block is not None and (head.kind != frames.CONTINUATION or head.stream != self._block[0]):
             raise ProtocolFault(ErrorCode.PROTOCOL_ERROR, "a frame inside a header block (6.10)")
-        act = self._by_kind.get(head.kind)
+        act = _BY_KIND.get(head.kind)
         if act is None:
             return False
-        return act(head.flags, head.stream, view[at + HEAD_OCTETS : at + HEAD_OCTETS + head.length], now_ns)
+        return act(self, head.flags, head.stream, view[at + HEAD_OCTETS : at + HEAD_OCTETS + head.length], now_ns)
 
     def _data(self, flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
         exchange = self._exchange
@@ -296,3 +286,16 @@ class FromDaemon:
 
     def _push_promise(self, _flags: int, _number: int, _payload: memoryview, _now_ns: int) -> bool:
         raise ProtocolFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE although push is off (8.4)")
+
+
+_BY_KIND: Final[dict[int, Callable[[FromDaemon, int, int, memoryview, int], bool]]] = {
+    frames.DATA: FromDaemon._data,
+    frames.HEADERS: FromDaemon._headers,
+    frames.RST_STREAM: FromDaemon._rst_stream,
+    frames.SETTINGS: FromDaemon._settings_frame,
+    frames.PING: FromDaemon._passes,
+    frames.GOAWAY: FromDaemon._goaway,
+    frames.WINDOW_UPDATE: FromDaemon._window_update,
+    frames.CONTINUATION: FromDaemon._continuation,
+    frames.PUSH_PROMISE: FromDaemon._push_promise,
+}

@@ -67,14 +67,16 @@ class Relay:
 
     def take_to_caller(self) -> list[Buffer]:
         """Return and forget what must be sent to the caller now."""
-        said = self._exchange.to_caller[:]
-        self._exchange.to_caller.clear()
+        said = self._exchange.to_caller
+        if said:
+            self._exchange.to_caller = []
         return said
 
     def take_to_daemon(self) -> list[Buffer]:
         """Return and forget what must be sent to the daemon now."""
-        said = self._exchange.to_daemon[:]
-        self._exchange.to_daemon.clear()
+        said = self._exchange.to_daemon
+        if said:
+            self._exchange.to_daemon = []
         return said
 
     # --- what the owner reports -------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from proxy.edge.watch import Watch
+from proxy.edge.watch import Poller, Watch
 
 PATIENCE_S = 10.0
 
@@ -18,10 +18,12 @@ class Heard:
         self.ours, self.theirs = socket.socketpair()
         self.readable = asyncio.Event()
         self.writable = asyncio.Event()
-        self.watch = Watch(loop, self.ours.fileno(), self.readable.set, self.writable.set)
+        self.poller = Poller(loop)
+        self.watch = Watch(self.poller, self.ours.fileno(), self.readable.set, self.writable.set)
 
     def close(self) -> None:
         self.watch.stop()
+        self.poller.close()
         self.ours.close()
         self.theirs.close()
 

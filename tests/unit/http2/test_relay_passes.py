@@ -679,6 +679,19 @@ def test_unread_messages_together_take_only_so_much() -> None:
     assert wire.judge.refusals == {5: Reason.MESSAGE_TOO_LARGE}
 
 
+def test_room_for_messages_that_are_given_up_again_and_again_does_not_add_up() -> None:
+    wire = Wire()
+    announced = 8 << 20
+    wire.judge.limit_octets = announced
+    for stream in range(3, 41, 2):
+        wire.now_ns += 1_000_000_000
+        wire.caller(head(stream, READ) + data_frames(stream, b"\0" + announced.to_bytes(4, "big")))
+        wire.caller(frames.rst_stream(stream, ErrorCode.CANCEL))
+
+    assert wire.judge.refusals == {}
+    assert announced < credit(wire.to_caller, 0) < announced + 1000
+
+
 @pytest.mark.parametrize("request_octets", [b"", framed(b"one") + framed(b"two"), b"\0\0", framed(b"cut")[:-1]])
 def test_a_request_that_is_not_one_message_is_refused(request_octets: bytes) -> None:
     wire = Wire()
