@@ -7,6 +7,10 @@ Only what we keep, drop or add opens a gap, and one rule closes it again:
 
     owed to the sender = gap - queued + allowance, if that is positive
 
+`queued` is all that waits here for the receiver's window, the sender's octets and
+ours. Ours take room that the sender counts on, so the gap may become negative: the
+sender's octets then wait in turn, until the receiver has given more.
+
 Law: the sender may never send more than the receiver takes, less what we keep
 for it, plus what we chose to keep (`may <= takes - queued + allowance`), and when
 nothing is kept and nothing owed, both ends believe the same.
@@ -43,23 +47,23 @@ class Window:
         self.gap += octets
         self.queued += octets
 
+    def queue(self, octets: int) -> None:
+        """Note octets of ours that wait for the receiver."""
+        self.queued += octets
+
     def release(self, octets: int) -> None:
-        """Note kept octets that were now sent to the receiver."""
+        """Note octets, kept or ours, that were now sent to the receiver."""
         self.gap -= octets
         self.queued -= octets
 
     def discard(self, octets: int) -> None:
-        """Note kept octets that will never be sent on."""
+        """Note octets, kept or ours, that will never be sent on."""
         self.queued -= octets
 
     def drop(self, octets: int) -> None:
         """Note octets that arrived and went nowhere."""
         self.may -= octets
         self.gap += octets
-
-    def add(self, octets: int) -> None:
-        """Note octets of ours that were sent to the receiver."""
-        self.gap -= octets
 
     def widen(self, octets: int) -> None:
         """Note a WINDOW_UPDATE of the receiver.

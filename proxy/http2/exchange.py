@@ -19,6 +19,7 @@ from proxy.http2.calls import Call, Calls, Fields
 from proxy.http2.credit import Window
 from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, DEFAULT_WINDOW_OCTETS, ErrorCode
 from proxy.http2.hpack import Decoder, Encoder
+from proxy.http2.rests import Rests
 from proxy.http2.stream import Stream
 from proxy.reasons import Code, Reason
 
@@ -56,6 +57,7 @@ class Exchange:
         self.down_initial = DEFAULT_WINDOW_OCTETS
         self.to_caller: list[Buffer] = []
         self.to_daemon: list[Buffer] = []
+        self.rests = Rests(self.down, self.to_caller)
         self.caller_decoder = Decoder(max_list_octets=MAX_HEADER_LIST_OCTETS)
         self.daemon_decoder = Decoder(max_list_octets=MAX_ANSWER_LIST_OCTETS)
         self.caller_encoder = Encoder()
@@ -132,7 +134,7 @@ class Exchange:
         self.forget(stream)
 
     def forget(self, stream: Stream) -> None:
-        """Drop a stream; what was kept of it is credited to the caller's connection."""
+        """Drop a stream; what was kept of it is credited to the connection of whoever sent it."""
         self.streams.pop(stream.number, None)
         if not stream.is_forwarded and stream in self.heads:
             self.heads.remove(stream)
@@ -141,6 +143,9 @@ class Exchange:
         stream.queue.clear()
         stream.is_direct = False
         self.credit_caller(None)
+        if stream.rest:
+            self.rests.drop(stream)
+            self.credit_daemon(None)
 
     def credit_caller(self, stream: Stream | None) -> None:
         """Give the caller what is owed to it on a stream, or on the connection."""
@@ -199,23 +204,44 @@ class Exchange:
         self.pump(stream)
 
     def answer(self, stream: Stream, answer: bytes, now_ns: int) -> None:
-        """Answer a call ourselves with framed messages and status OK."""
+        """Answer a call ourselves with framed messages and status OK, as the caller has room for them."""
         block = self.caller_encoder.encode(_OK_HEAD)
         self.to_caller.append(frames.headers(stream.number, block))
-        if answer:
-            self.to_caller.append(frames.data(stream.number, answer))
-        self.down.add(len(answer))
-        stream.down.add(len(answer))
         stream.sent_octets += len(answer)
-        stream.is_answered = True
+        stream.is_answered = stream.is_ours = True
+        stream.last = tuple(trailers(Code.OK, ""))
         self.finish(stream, Code.OK, now_ns)
-        self._say_end(stream, Code.OK, "")
-        self._abandon(stream)
+        self.rests.say(stream, answer)
+        self.end_answer(stream)
+
+    def send_rests(self) -> None:
+        """Send on what waits for the caller's windows, after they became wider."""
+        for stream in list(self.rests.waiting.values()):
+            self.rests.send(stream)
+            self.end_answer(stream)
+
+    def end_answer(self, stream: Stream) -> None:
+        """Say how an answer ends once nothing of it waits, and forget the stream if both sides have ended it."""
+        if stream.rest:
+            return
+        if stream.last is not None:
+            self._say_last(stream, stream.last)
+        if stream.is_ours:
+            self._abandon(stream)
+        elif stream.is_done:
+            self.forget(stream)
 
     def _say_end(self, stream: Stream, code: Code, text: str) -> None:
-        fields = trailers(code, text) if stream.is_answered else trailers_only(code, text)
-        block = self.caller_encoder.encode(tuple(fields))
-        self.to_caller.append(frames.headers(stream.number, block, end_stream=True))
+        self._say_last(stream, tuple(trailers(code, text) if stream.is_answered else trailers_only(code, text)))
+
+    def _say_last(self, stream: Stream, fields: Fields) -> None:
+        """Say the head that ends an answer; without fields DATA ends it, as the daemon's did."""
+        number = stream.number
+        self.to_caller.append(
+            frames.headers(number, self.caller_encoder.encode(tuple(fields)), end_stream=True)
+            if fields
+            else frames.data(number, b"", end_stream=True)
+        )
         self.answered_since_ping = True
 
     def _abandon(self, stream: Stream) -> None:

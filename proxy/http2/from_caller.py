@@ -83,7 +83,7 @@ class FromCaller:
                     if flags & 1:
                         stream.caller_ended = stream.end_passed = True
                         stream.is_direct = False
-                        if stream.daemon_ended:
+                        if stream.is_done:
                             exchange.forget(stream)
                     at = end
                     continue
@@ -211,10 +211,10 @@ class FromCaller:
         if len(stream.reader.messages) != 1:
             raise Refused(Reason.REQUEST_MALFORMED, why="it must have exactly one message")
         answer = self._exchange.calls.judge(stream.call, stream.reader.messages[0], now_ns)
+        stream.reader = None
         if answer is not None:
             self._exchange.answer(stream, answer, now_ns)
             return
-        stream.reader = None
         stream.take_up(stream.call)
         self._exchange.up.allowance -= stream.up.allowance
         stream.up.allowance = 0
@@ -227,7 +227,7 @@ class FromCaller:
         exchange.pump(stream)
         exchange.credit_caller(stream)
         exchange.credit_caller(None)
-        if stream.caller_ended and stream.daemon_ended and not stream.queue:
+        if stream.is_done:
             exchange.forget(stream)
 
     def read_again(self, stream: Stream, now_ns: int) -> None:
@@ -289,7 +289,7 @@ class FromCaller:
         """Decide about a call, or decide again once what was missing is there."""
         exchange = self._exchange
         exchange.begin(stream, now_ns)
-        if stream.is_over:
+        if stream.is_over and not stream.is_ours:
             exchange.budgets.refusals.spend(now_ns)
         elif stream.reader is not None and stream.caller_ended and not stream.queue:
             exchange.refuse(stream, Refused(Reason.REQUEST_MALFORMED, why="it must have exactly one message"), now_ns)
@@ -344,7 +344,9 @@ class FromCaller:
             return False
         window = exchange.down if stream is None else stream.down
         window.widen(octets)
-        if exchange.daemon is Daemon.READY and window.gap == octets and (stream is None or stream.is_forwarded):
+        if window.queued:
+            exchange.send_rests()
+        elif exchange.daemon is Daemon.READY and window.gap == octets and (stream is None or stream.is_forwarded):
             window.may += octets
             window.gap = 0
             return True

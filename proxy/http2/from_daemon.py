@@ -9,6 +9,7 @@ from typing import Final
 
 from proxy.grpc.status import read_status
 from proxy.http2 import frames, payloads
+from proxy.http2.calls import Fields
 from proxy.http2.exchange import Exchange
 from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, HEAD, HEAD_OCTETS, STREAM_MASK, ErrorCode, ProtocolFault
 from proxy.http2.payloads import Head
@@ -62,7 +63,8 @@ class FromDaemon:
             # kind 0 is DATA, flag 1 END_STREAM: a gRPC answer ends with a head, never with DATA.
             if kind == 0 and length <= largest and not flags & 1 and end <= size:
                 stream = streams.get(number)
-                if stream is not None and not stream.observed:
+                # A gap below 0: an answer of ours took room that the daemon counts on.
+                if stream is not None and stream.is_plain and whole.gap >= 0:
                     whole.may -= length
                     stream.down.may -= length
                     stream.sent_octets += length
@@ -97,23 +99,31 @@ class FromDaemon:
 
     def _data(self, flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
         exchange = self._exchange
-        stream = exchange.streams.get(number)
+        stream = self._told(number)
         if stream is None:
-            # The caller has left, or we ended the call: what still arrives is the daemon's to send again.
             exchange.down.drop(len(payload))
             exchange.credit_daemon(None)
             return False
         octets = payloads.unpadded(flags, payload)
-        if stream.call is not None and not stream.is_over:
+        if stream.observed and stream.call is not None and not stream.is_over:
             exchange.calls.observe(stream.call, octets)
-        exchange.down.may -= len(payload)
-        stream.down.may -= len(payload)
+        waits = exchange.rests.must_wait(stream, len(payload))
+        if waits:
+            exchange.rests.keep(stream, octets, padding_octets=len(payload) - len(octets))
+        else:
+            exchange.down.may -= len(payload)
+            stream.down.may -= len(payload)
         stream.sent_octets += len(octets)
         exchange.budgets.work_octets += len(octets)
         exchange.answered_since_ping = True
         if flags & frames.END_STREAM:
-            self._ended(stream, Code.UNKNOWN, now_ns)
-        return True
+            self._ended(stream, Code.UNKNOWN, now_ns, last=() if waits else None)
+        return not waits
+
+    def _told(self, number: int) -> Stream | None:
+        """Return the stream whose caller is told; None if the caller has left, or we ended or answered the call."""
+        stream = self._exchange.streams.get(number)
+        return None if stream is None or stream.is_ours else stream
 
     def _headers(self, flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
         fragment = payloads.header_fragment(flags, payload)
@@ -137,10 +147,13 @@ class FromDaemon:
         """Take a whole header block: the start of an answer, or its trailers."""
         exchange = self._exchange
         fields = exchange.daemon_decoder.decode(block)
-        stream = exchange.streams.get(number)
+        stream = self._told(number)
         if stream is None:
             return
         is_last = bool(flags & frames.END_STREAM)
+        if stream.rest and is_last:
+            self._ended(stream, self._code(fields), now_ns, last=fields)
+            return
         encoded = exchange.caller_encoder.encode(fields)
         exchange.to_caller.append(frames.headers(number, encoded, end_stream=is_last))
         exchange.answered_since_ping = True
@@ -158,15 +171,20 @@ class FromDaemon:
                 self._codes[fields] = code
         return code
 
-    def _ended(self, stream: Stream, code: Code, now_ns: int) -> None:
+    def _ended(self, stream: Stream, code: Code, now_ns: int, *, last: Fields | None = None) -> None:
+        """Take the end of an answer; `last` is how the caller is told when the rest of it was sent."""
         stream.daemon_ended = True
+        stream.last = last
         self._exchange.finish(stream, code, now_ns)
-        if stream.caller_ended and not stream.queue:
-            self._exchange.forget(stream)
+        self._exchange.end_answer(stream)
 
     def _rst_stream(self, _flags: int, number: int, payload: memoryview, now_ns: int) -> bool:
-        stream = self._exchange.streams.get(number)
+        stream = self._told(number)
         if stream is None:
+            return False
+        if stream.rest and stream.daemon_ended:
+            # The answer is whole; only the caller does not have all of it. After it we reset the stream ourselves.
+            stream.is_ours, stream.is_forwarded = True, False
             return False
         code = _CODES.get(ErrorCode(payloads.read_error_code(payload) % 14), Code.INTERNAL)
         self._exchange.finish(stream, code, now_ns)

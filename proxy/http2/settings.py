@@ -67,8 +67,10 @@ class SettingsExchange:
         if change and exchange.daemon is Daemon.READY:
             exchange.to_daemon.append(frames.settings([(INITIAL_WINDOW_SIZE, exchange.down_initial)]))
             self._daemon_owes.append(True)
+            exchange.rests.is_paused = True
         else:
             exchange.to_caller.append(frames.SETTINGS_ACK)
+            exchange.send_rests()
 
     def daemon_said(self, entries: list[tuple[int, int]]) -> None:
         """Take SETTINGS of the daemon."""
@@ -108,3 +110,5 @@ class SettingsExchange:
         """Take an ACK of the daemon."""
         if self._daemon_owes and self._daemon_owes.popleft():
             self._exchange.to_caller.append(frames.SETTINGS_ACK)
+            self._exchange.rests.is_paused = any(self._daemon_owes)
+            self._exchange.send_rests()

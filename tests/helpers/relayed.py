@@ -34,7 +34,14 @@ from tests.helpers.h2client import call_fields
 PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER = (b"/" + word for word in b"pass read doom no own later".split())
 PATHS = (PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER)
 OWN_ANSWER = b"\0\0\0\0\x02ok"
+# Longer than any window is at first.
+LONG_OWN_ANSWER = b"\0\0\x01\x86\xa0" + b"own answer" * 10_000
 MESSAGE_LIMIT_OCTETS = 1 << 20
+
+
+def own_answer(stream: int) -> bytes:
+    """Return the answer of our own on that stream: every fourth is a long one."""
+    return LONG_OWN_ANSWER if stream % 8 == 7 else OWN_ANSWER
 
 
 @dataclass
@@ -79,7 +86,7 @@ class Judge:
             path,
             is_read=path in (READ, DOOMED),
             is_observed=path == READ,
-            answer=OWN_ANSWER if path == ANSWERED else None,
+            answer=own_answer(stream) if path == ANSWERED else None,
         )
         return self.calls[stream]
 
@@ -263,6 +270,12 @@ class Relayed:
             self.daemon.h2.send_headers(stream, [(b":status", b"200"), (b"content-type", b"application/grpc")])
             side.wants = bytes((stream % 241,)) * (octets + 1)
             self.daemon.collect()
+
+    def fill(self, stream: int) -> None:
+        """Let the daemon answer with as much as it may."""
+        self.answer(stream, 200_000)
+        while self.daemon.say(stream, 1 << 20):
+            pass
 
     def end_answer(self, stream: int) -> None:
         """Let the daemon end an answer that is complete."""

@@ -62,10 +62,10 @@ class Ends(RuleBasedStateMachine):
         self.window.drop(octets)
         self.sender_may -= octets
 
-    @rule(octets=st.integers(1, 20))
-    def octets_of_ours_are_added(self, octets: int) -> None:
-        self.window.add(octets)
-        self.receiver_takes -= octets
+    @rule(octets=OCTETS)
+    def octets_of_ours_wait(self, octets: int) -> None:
+        self.window.queue(octets)
+        self.kept += octets
 
     @rule(octets=st.integers(1, 1 << 20))
     def the_receiver_widens(self, octets: int) -> None:
@@ -143,13 +143,28 @@ def test_octets_that_never_reach_the_receiver_are_credited_in_full(how: str) -> 
 
 def test_octets_of_ours_are_taken_from_the_next_credit() -> None:
     window = Window(100)
-    window.add(7)
+    window.queue(7)
+    window.release(7)
     window.widen(5)
     early = window.grant()
     window.widen(5)
 
     assert (early, window.grant()) == (0, 3)
     assert (window.may, window.takes) == (103, 103)
+
+
+def test_octets_of_ours_that_wait_are_served_before_the_sender_gets_credit() -> None:
+    window = Window(100)
+    window.may -= 100
+    window.queue(7)
+    window.widen(5)
+    early = window.grant()
+    window.release(5)
+    window.widen(5)
+    window.release(2)
+
+    assert early == 0
+    assert (window.grant(), window.may, window.takes) == (3, 3, 3)
 
 
 def test_an_allowance_lets_the_sender_send_more_than_the_receiver_takes() -> None:

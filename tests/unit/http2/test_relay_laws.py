@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.http2.frames import DEFAULT_WINDOW_OCTETS
 from proxy.http2.from_caller import SMALL_MESSAGE_OCTETS
-from tests.helpers.relayed import ANSWERED, DOOMED, PASSED, PATHS, REFUSED, Peer, Relayed
+from tests.helpers.relayed import ANSWERED, DOOMED, PASSED, PATHS, REFUSED, Peer, Relayed, own_answer
 
 Step = tuple[str, int, int]
 amounts = st.one_of(st.integers(0, 40), st.integers(0, 3000), st.integers(0, 200_000))
@@ -38,6 +38,7 @@ def on(peer_name: str, act: Callable[[Relayed, int, int], Any]) -> Callable[[Rel
 STEPS: dict[str, Callable[[Relayed, int, int], Any]] = {
     "call": lambda s, which, octets: s.call(PATHS[which % len(PATHS)], octets),
     "call through": lambda s, _, octets: s.call(PASSED, octets),
+    "call for our answer": lambda s, _, __: s.call(ANSWERED, 0),
     "caller says": on("caller", lambda s, stream, octets: s.caller.say(stream, octets)),
     "caller ends": on("caller", lambda s, stream, _: s.end_request(stream)),
     "caller resets": on("caller", lambda s, stream, _: s.caller.reset(stream)),
@@ -48,6 +49,7 @@ STEPS: dict[str, Callable[[Relayed, int, int], Any]] = {
     "daemon opens": lambda s, _, __: s.open_daemon(),
     "daemon hears": lambda s, _, octets: s.daemon.receive(octets),
     "daemon answers": on("daemon", lambda s, stream, octets: s.answer(stream, octets)),
+    "daemon fills": on("daemon", lambda s, stream, _: s.fill(stream)),
     "daemon says": on("daemon", lambda s, stream, octets: s.daemon.say(stream, octets)),
     "daemon ends": on("daemon", lambda s, stream, _: s.end_answer(stream)),
     "daemon resets": on("daemon", lambda s, stream, _: s.daemon.reset(stream)),
@@ -90,6 +92,10 @@ def check_octets(end: Relayed) -> None:
         asked = end.caller.streams[number]
         assert answered.wants.startswith(asked.heard)
         assert asked.is_reset or answered.is_reset or asked.heard == answered.wants
+    for number in (number for number, call in end.judge.calls.items() if call.path == ANSWERED):
+        asked = end.caller.streams[number]
+        assert own_answer(number).startswith(asked.heard)
+        assert asked.heard == own_answer(number) if asked.has_heard_end else asked.is_reset
     for number, observed in end.judge.observed.items():
         assert end.daemon.streams[number].wants.startswith(observed)
 

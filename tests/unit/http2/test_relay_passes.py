@@ -573,6 +573,15 @@ def test_an_answer_of_ours_is_paid_with_the_next_credit_of_the_caller() -> None:
     assert credit(wire.to_daemon, 0) == 13 - len(OWN_ANSWER)
 
 
+def test_who_asks_for_our_answers_again_and_again_is_no_nuisance() -> None:
+    wire = Wire()
+    for stream in range(3, 803, 2):
+        wire.caller(head(stream, ANSWERED, end_stream=True))
+
+    assert len(wire.judge.codes) == 401
+    assert only(wire.to_caller, GOAWAY) == []
+
+
 def test_streams_above_the_limit_are_refused_unread() -> None:
     wire = Wire()
     wire.caller(b"".join(head(3 + 2 * number, PASSED) for number in range(MAX_STREAMS + 1)))
