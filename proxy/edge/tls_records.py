@@ -11,6 +11,7 @@ from enum import Enum
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
+from proxy.edge.greeting import instead_of_tls
 from proxy.edge.tls_bindings import (
     ARRIVED_OCTETS,
     SEALED_OCTETS,
@@ -158,7 +159,7 @@ class TlsConnection:
         if not octets:
             raise PeerClosed("closed in the handshake")
         if not self._has_begun and octets[0] != _HANDSHAKE_RECORD:
-            raise TlsFailed(HandshakeResult.NOT_TLS, f"the first octets are {octets[:8]!r}")
+            raise TlsFailed(HandshakeResult.NOT_TLS, instead_of_tls(octets))
         self._has_begun = True
         self._connection.bio_write(octets)
         return True

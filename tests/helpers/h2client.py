@@ -70,10 +70,10 @@ def tls_context(ca: Path, shown: Shown | None, alpn: Sequence[str] = ("h2",)) ->
     return context
 
 
-def connect(address: str) -> socket.socket:
-    """Return a TCP connection to HOST:PORT."""
+def connect(address: str, source: str = "") -> socket.socket:
+    """Return a TCP connection to HOST:PORT, from an address of this machine if `source` names one."""
     host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+    return socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S, (source, 0) if source else None)
 
 
 @dataclass
@@ -92,10 +92,15 @@ class Heard:
 
 
 class H2Client:
-    """One connection. `hear_*` read until what they name has come, and fail after `PATIENCE_S`."""
+    """One connection. `hear_*` read until what they name has come, and fail after `PATIENCE_S`.
 
-    def __init__(self, address: str, context: ssl.SSLContext) -> None:
-        self.sock = context.wrap_socket(connect(address), server_hostname=SERVER_NAME)
+    `before_tls` is said first, from the address `source`, as a load balancer does.
+    """
+
+    def __init__(self, address: str, context: ssl.SSLContext, *, source: str = "", before_tls: bytes = b"") -> None:
+        plain = connect(address, source)
+        plain.sendall(before_tls)
+        self.sock = context.wrap_socket(plain, server_hostname=SERVER_NAME)
         self.heard = Heard()
         self._kept = b""
         self._block = b""
