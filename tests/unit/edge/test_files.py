@@ -165,8 +165,7 @@ def test_mistakes_in_the_settings_and_in_the_files_are_told_in_one_go(home: Path
     assert told(home) == [
         "kilngate.yaml:4:13: tls.key_file: cannot read server.key: No such file or directory",
         "kilngate.yaml:17:3: audit.sink: unknown key; expected file, sync or on_failure",
-        "kilngate.yaml:18:17: drain.timeout: wrong kind of value (got 5); "
-        "expected a duration such as 500ms, 10s, 5m, 24h or 7d",
+        "kilngate.yaml:18:18: drain.timeout: a duration is a number and a unit: 500ms, 10s, 5m, 24h or 7d (got 5)",
         "kilngate.yaml:19:7: log.level_file: unknown key; did you mean 'level'?",
     ]
 
