@@ -178,3 +178,15 @@ def test_a_certificate_is_for_a_server_or_for_a_client_and_lasts_some_time(
     assert done.exit_code == 2
     assert what in done.stderr
     assert not (authority.directory / "server.pem").exists()
+
+
+@pytest.mark.parametrize("life", [timedelta(0), timedelta(days=3651), timedelta(days=999_999_999)])
+def test_a_certificate_lasts_some_time_and_no_longer_than_its_authority(authority: Authority, life: timedelta) -> None:
+    for issue in (
+        lambda: authority.issue_client("payments", "alice", life=life),
+        lambda: authority.issue_server(["farm.test"], life=life),
+    ):
+        with pytest.raises(AuthorityError, match="at most 3649 days"):
+            issue()
+
+    assert not list(authority.directory.glob("*-alice.*"))
