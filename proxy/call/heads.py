@@ -22,7 +22,6 @@ class ReadHead:
     method: Method | None
     name: str
     forwarded: tuple[tuple[bytes, bytes], ...]
-    timeout_ns: int | None
 
 
 class Heads:
@@ -47,7 +46,6 @@ class Heads:
             method=method,
             name=_name(head, method),
             forwarded=tuple(forwardable(fields)),
-            timeout_ns=head.timeout_ns,
         )
         if not head.authorization and len(self._known) < MOST_REMEMBERED:
             self._known[fields] = read
