@@ -27,7 +27,7 @@ from proxy.call.identifying import Identifying
 from proxy.call.machine import Call, State
 from proxy.call.world import World
 from proxy.caller import Caller, Role
-from proxy.errors import KeysNeeded, Refused
+from proxy.errors import KeysNeeded, Refused, one_line
 from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted
 from proxy.grpc.head import Fields
 from proxy.http2.frames import ErrorCode, ProtocolFault
@@ -137,7 +137,7 @@ class Conversation:
         reference = CallId(self._connection, stream)
         if call is None or call.state in (State.JUDGING, State.WAITING):
             caller, method = (call.caller, call.method.path) if call else self._who_asked(stream)
-            self._world.emit(CallRefused(reference, caller, self._peer, method, refused.reason, refused.detail))
+            self._world.emit(CallRefused(reference, caller, self._peer, method, refused.reason, refused.account))
             self._close(stream, call, refused.reason.code, refused.reason, now_ns)
             self.strangers_refused += caller is None and self.tenant is None
         else:
@@ -200,7 +200,7 @@ class Conversation:
     def _allowed(self, caller: Caller, head: ReadHead) -> Method:
         """Return the method, if the caller may call it at all."""
         if head.method is None:
-            raise Refused(Reason.METHOD_UNKNOWN)
+            raise Refused(Reason.METHOD_UNKNOWN, detail=one_line(head.path.decode("latin-1")))
         self._need_role(caller, head.method, head.method.probe_role or head.method.least_role)
         return head.method
 

@@ -18,6 +18,7 @@ SESSION_ID = b"x-docker-expose-session-uuid"
 class ReadHead:
     """A judged head. `name` is the build or the session that it names, "" if its method names none."""
 
+    path: bytes
     authorization: tuple[bytes, ...]
     method: Method | None
     name: str
@@ -42,6 +43,7 @@ class Heads:
         head = parse_request(fields)
         method = METHODS.get(head.path)
         read = ReadHead(
+            path=head.path,
             authorization=head.authorization,
             method=method,
             name=_name(head, method),

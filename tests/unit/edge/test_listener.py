@@ -1,0 +1,76 @@
+"""The public port in this process: real sockets and TLS, a world of the test's own."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from proxy.caller import Caller
+from proxy.edge.host import Host
+from proxy.edge.listener import Listener, listen
+from proxy.edge.tls import ServerTls
+from proxy.events import ConnectionClosed, ConnectionFault
+from proxy.http2.frames import ErrorCode
+from proxy.identity.credentials import Credentials
+from proxy.settings.listen import Listen
+from tests.helpers.credentials import People
+from tests.helpers.h2client import H2Client, head, tls_context
+from tests.helpers.talk import Badges, Farm
+
+Heard = TypeVar("Heard")
+
+
+class Broken(Badges):
+    """A way to prove an identity that has a bug."""
+
+    def authenticate(self, shown: Credentials, *, now_wall_ns: int) -> Caller | None:  # noqa: ARG002
+        """Fail as code fails."""
+        raise ZeroDivisionError
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> People:
+    return People(tmp_path_factory.mktemp("people"))
+
+
+def visited(farm: Farm, people: People, visit: Callable[[str], Heard]) -> Heard:
+    """Open the port, let somebody visit it from another thread, and close it."""
+
+    async def story() -> Heard:
+        sock = listen("127.0.0.1", 0)
+        address = f"127.0.0.1:{sock.getsockname()[1]}"
+
+        def make_host(listener: Listener) -> Host:
+            return Host(farm.world, Listen(), asyncio.get_running_loop(), lambda _: None, listener.closed)
+
+        tls = ServerTls(people.server.certificate, people.server.key, [people.ca.read_bytes()])
+        port = Listener(sock, listen=Listen(), tls=tls, make_host=make_host)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(port.run())
+            heard = await asyncio.to_thread(visit, address)
+            await port.wait_empty()
+            running.cancel()
+        return heard
+
+    return asyncio.run(story())
+
+
+def test_a_fault_of_our_own_is_told_to_its_callers_and_reported(people: People) -> None:
+    farm = Farm(badges=Broken())
+    badge = (b"authorization", b"builder")
+
+    def visit(address: str) -> object:
+        with H2Client(address, tls_context(people.ca, people.client())) as client:
+            client.greet()
+            client.say(head(1, b"/moby.buildkit.v1.Control/Info", badge))
+            return client.hear_end()
+
+    heard = visited(farm, people, visit)
+
+    assert heard.status(1) == "13"
+    assert dict(heard.heads[1])[b"grpc-message"].startswith(b"[KG-599] kilngate failed on this call.")
+    assert heard.goaway is not None
+    assert heard.goaway.code == ErrorCode.INTERNAL_ERROR
+    assert [type(bug) for bug in farm.bugs] == [ZeroDivisionError]
+    assert [event.fault for event in farm.heard(ConnectionClosed)] == [ConnectionFault.INTERNAL]
