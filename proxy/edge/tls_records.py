@@ -125,7 +125,7 @@ class TlsConnection:
             raise TlsFailed(HandshakeResult.FAILED, str(error), ConnectionFault.ALPN) from error
         except SSL.Error as error:
             self._send_alert()
-            raise _failure(error) from error
+            raise _failure(error, self._faults) from error
         except (OSError, PeerClosed) as error:
             raise TlsFailed(HandshakeResult.FAILED, str(error)) from error
         if want is Want.DONE:
@@ -366,10 +366,11 @@ def _cut(octets: Octets) -> Iterator[Octets]:
         yield view[at : at + SEALED_OCTETS]
 
 
-def _failure(error: SSL.Error) -> TlsFailed:
+def _failure(error: SSL.Error, faults: Sequence[ChainFault]) -> TlsFailed:
     detail = said(error)
     if "peer did not return a certificate" in detail:
         return TlsFailed(HandshakeResult.NO_CERTIFICATE, detail)
     if "certificate verify failed" in detail:
-        return TlsFailed(HandshakeResult.BAD_CERTIFICATE, detail)
+        words = [text for fault in faults if (text := fault_text(fault.code))]
+        return TlsFailed(HandshakeResult.BAD_CERTIFICATE, ": ".join([detail, *words]))
     return TlsFailed(HandshakeResult.FAILED, detail)
