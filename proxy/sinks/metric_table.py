@@ -160,7 +160,7 @@ TABLE = (
         AUDIT_ERRORS,
         "counter",
         (),
-        "Failed attempts to write the audit log. With audit.on_failure deny, calls are refused until one succeeds.",
+        "Failed attempts to write the audit log. With audit.on_failure refuse, no call is taken until one succeeds.",
     ),
     Metric(AUDIT_RECORDS, "gauge", (), "Records in the audit chain when its head was last noted in the log."),
     Metric(
