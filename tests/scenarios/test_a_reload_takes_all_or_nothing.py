@@ -5,7 +5,10 @@ log names line and column. A good file takes effect for the next caller.
 """
 
 import secrets
+import socket
 from pathlib import Path
+
+import pytest
 
 from proxy.lab.context import small
 from proxy.reasons import Reason
@@ -60,3 +63,39 @@ def test_a_good_file_judges_the_next_caller(
     assert first == 0
     assert door.metric(SUCCESSFUL) == 1
     assert f"PermissionDenied: [KG-{Reason.NO_RULE_MATCHED.number}] " in second.stdout
+
+
+def test_an_address_that_changed_is_told_to_need_a_restart_until_it_is_changed_back(start_door: StartDoor) -> None:
+    door = start_door()
+    before = door.settings["listen"]
+    sentence = "listen.address has changed; that needs a restart"
+    told = []
+
+    for listen in ({**before, "address": "127.0.0.1:1"}, {**before, "address": "127.0.0.1:1"}, before):
+        door.settings["listen"] = listen
+        door.write_settings()
+        door.reload()
+        told.append(door.log.count(sentence))
+
+    assert told == [1, 2, 2]
+    assert door.metric(SUCCESSFUL) == 1
+
+
+def test_systemd_is_told_of_start_reload_and_stop(
+    start_door: StartDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        door = start_door()
+        started = manager.recv(500)
+        door.reload()
+        reloaded = [manager.recv(500) for _ in range(2)]
+        door.stop()
+        stopped = manager.recv(500)
+
+    serving = f"READY=1\nSTATUS=serving {door.address}".encode()
+    assert started == reloaded[1] == serving
+    assert reloaded[0].startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+    assert stopped.startswith(b"STOPPING=1")
