@@ -83,10 +83,6 @@ class Builds:
     def __len__(self) -> int:
         return sum(1 for build in self._live.values() if build.is_told)
 
-    def is_live(self, call: Call) -> bool:
-        """Tell whether a build that the caller may see has the ref that `call` names."""
-        return self.find(call) is not None
-
     def find(self, call: Call) -> Build | None:
         """Return the build that `call` names, if it belongs to the caller's tenant."""
         build = self._live.get(call.ref)

@@ -71,9 +71,9 @@ def test_a_build_is_found_by_its_tenant_alone() -> None:
     _, build = books.build("r")
 
     assert books.builds.find(books.call(ref="r")) is build
-    assert books.builds.is_live(books.call(ref="r"))
-    assert not books.builds.is_live(books.call(ref="r", tenant="rival"))
-    assert not books.builds.is_live(books.call(ref="other"))
+    assert books.builds.find(books.call(ref="r"))
+    assert not books.builds.find(books.call(ref="r", tenant="rival"))
+    assert not books.builds.find(books.call(ref="other"))
 
 
 def test_a_build_is_told_once_and_counts_from_then_on() -> None:
