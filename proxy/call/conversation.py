@@ -91,8 +91,8 @@ class Conversation:
             Refused: as there.
             ProtocolFault: ENHANCE_YOUR_CALM, a stranger keeps trying.
         """
-        if self.tenant is None and self.strangers_refused >= STRANGER_CALLS:
-            raise ProtocolFault(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_FROM_A_STRANGER)
+        if self.tenant is None and stream not in self._retries:
+            self._check_stranger()
         self._judged, self._identifying.last = (stream, "unknown"), None
         head = self._heads.read(fields)
         self._judged = (stream, head.method.path if head.method else "unknown")
@@ -189,6 +189,11 @@ class Conversation:
         self._identifying.close()
         # Owner and conversation hold each other: else both stay, with all that is theirs, until the collector comes by.
         del self._waker
+
+    def _check_stranger(self) -> None:
+        """Calls that were refused count, and calls that wait for a token's keys."""
+        if self.strangers_refused + len(self._retries) >= STRANGER_CALLS:
+            raise ProtocolFault(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_FROM_A_STRANGER)
 
     # --- judging ----------------------------------------------------------------------------
 

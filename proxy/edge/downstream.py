@@ -327,6 +327,8 @@ class Downstream:
             self._busy_ns = now_ns
         if self._conversation.tenant is None:
             if now_ns - self._begun_ns > self._host.listen.first_request_timeout:
+                # Whoever has a call open now waits for the keys of its token.
+                self._relay.end_calls(Refused(Reason.KEYS_UNAVAILABLE, detail="not in time"), now_ns)
                 self._goodbye(ConnectionFault.FIRST_REQUEST_LATE)
         elif now_ns - self._busy_ns > IDLE_NS:
             self._goodbye(ConnectionFault.IDLE)

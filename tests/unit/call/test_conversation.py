@@ -184,6 +184,22 @@ def test_a_stranger_who_keeps_trying_loses_the_connection() -> None:
     assert line.conversation.strangers_refused == STRANGER_CALLS
 
 
+def test_calls_that_wait_for_keys_count_until_somebody_is_proven() -> None:
+    farm = Farm()
+    farm.badges.lacks_keys = True
+    line = farm.connect()
+    waiting = [line.begin(head_of(INFO)) for _ in range(STRANGER_CALLS)]
+    with pytest.raises(ProtocolFault) as fault:
+        line.begin(head_of(INFO))
+    farm.badges.lacks_keys = False
+    for stream in waiting:
+        line.ask(stream, head_of(INFO))
+    more = [line.begin(head_of(INFO)) for _ in range(STRANGER_CALLS)]
+
+    assert fault.value.code is ErrorCode.ENHANCE_YOUR_CALM
+    assert set(waiting + more) <= line.calls.keys()
+
+
 # --- keys that must be fetched --------------------------------------------------------------
 
 

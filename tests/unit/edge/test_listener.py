@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,7 +15,8 @@ from proxy.http2.frames import ErrorCode
 from proxy.identity.credentials import Credentials
 from proxy.settings.listen import Listen
 from tests.helpers.credentials import People
-from tests.helpers.h2client import H2Client, head, tls_context
+from tests.helpers.h2client import INFO, H2Client, head, tls_context
+from tests.helpers.h2client import Heard as H2Heard
 from tests.helpers.talk import Badges, Farm
 
 Heard = TypeVar("Heard")
@@ -34,18 +35,20 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> People:
     return People(tmp_path_factory.mktemp("people"))
 
 
-def visited(farm: Farm, people: People, visit: Callable[[str], Heard]) -> Heard:
+def visited(farm: Farm, people: People, visit: Callable[[str], Heard], **settings: Any) -> Heard:
     """Open the port, let somebody visit it from another thread, and close it."""
 
     async def story() -> Heard:
         sock = listen("127.0.0.1", 0)
         address = f"127.0.0.1:{sock.getsockname()[1]}"
 
+        settled = Listen(**settings)
+
         def make_host(listener: Listener) -> Host:
-            return Host(farm.world, Listen(), asyncio.get_running_loop(), lambda _: None, listener.closed)
+            return Host(farm.world, settled, asyncio.get_running_loop(), lambda _: None, listener.closed)
 
         tls = ServerTls(people.server.certificate, people.server.key, [people.ca.read_bytes()])
-        port = Listener(sock, listen=Listen(), tls=tls, make_host=make_host)
+        port = Listener(sock, listen=settled, tls=tls, make_host=make_host)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(port.run())
             heard = await asyncio.to_thread(visit, address)
@@ -60,10 +63,10 @@ def test_a_fault_of_our_own_is_told_to_its_callers_and_reported(people: People) 
     farm = Farm(badges=Broken())
     badge = (b"authorization", b"builder")
 
-    def visit(address: str) -> object:
+    def visit(address: str) -> H2Heard:
         with H2Client(address, tls_context(people.ca, people.client())) as client:
             client.greet()
-            client.say(head(1, b"/moby.buildkit.v1.Control/Info", badge))
+            client.say(head(1, INFO, badge))
             return client.hear_end()
 
     heard = visited(farm, people, visit)
@@ -74,3 +77,20 @@ def test_a_fault_of_our_own_is_told_to_its_callers_and_reported(people: People) 
     assert heard.goaway.code == ErrorCode.INTERNAL_ERROR
     assert [type(bug) for bug in farm.bugs] == [ZeroDivisionError]
     assert [event.fault for event in farm.heard(ConnectionClosed)] == [ConnectionFault.INTERNAL]
+
+
+def test_a_call_whose_keys_do_not_come_in_time_is_told_so_before_its_connection_ends(people: People) -> None:
+    farm = Farm()
+    farm.badges.lacks_keys = True
+
+    def visit(address: str) -> H2Heard:
+        with H2Client(address, tls_context(people.ca, None)) as client:
+            client.greet()
+            client.say(head(1, INFO, (b"authorization", b"builder")))
+            return client.hear_end()
+
+    heard = visited(farm, people, visit, first_request_timeout="100ms")
+
+    assert dict(heard.heads[1])[b"grpc-message"].startswith(b"[KG-129] ")
+    assert heard.goaway is not None
+    assert [event.fault for event in farm.heard(ConnectionClosed)] == [ConnectionFault.FIRST_REQUEST_LATE]
