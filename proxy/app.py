@@ -194,7 +194,8 @@ class App:
         changes = changed(self._bundle.settings, bundle.settings)
         for path in needing_restart(changed(self._began_with, bundle.settings)):
             self._emit(Warned(f"{path} has changed; that needs a restart"))
-        for warning in bundle.warnings:
+        seen = await asyncio.to_thread(check_socket, _address(bundle.settings)) if "upstream.url" in changes else []
+        for warning in [*bundle.warnings, *seen]:
             self._emit(Warned(warning))
         self._bundle = bundle
         self._apply(built, changes)

@@ -99,3 +99,16 @@ def test_systemd_is_told_of_start_reload_and_stop(
     assert started == reloaded[1] == serving
     assert reloaded[0].startswith(b"RELOADING=1\nMONOTONIC_USEC=")
     assert stopped.startswith(b"STOPPING=1")
+
+
+def test_another_socket_of_a_daemon_is_looked_at_when_a_reload_names_it(start_door: StartDoor, tmp_path: Path) -> None:
+    door = start_door()
+    with socket.socket(socket.AF_UNIX) as daemon:
+        daemon.bind(str(tmp_path / "daemon.sock"))
+        (tmp_path / "daemon.sock").chmod(0o666)
+        door.settings["upstream"] = {"url": f"unix://{tmp_path}/daemon.sock"}
+        door.write_settings()
+
+        door.reload()
+
+    assert f"{tmp_path}/daemon.sock is world-writable" in door.log
