@@ -94,3 +94,17 @@ def test_a_call_whose_keys_do_not_come_in_time_is_told_so_before_its_connection_
     assert dict(heard.heads[1])[b"grpc-message"].startswith(b"[KG-129] ")
     assert heard.goaway is not None
     assert [event.fault for event in farm.heard(ConnectionClosed)] == [ConnectionFault.FIRST_REQUEST_LATE]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_address_that_is_taken_is_named(host: str) -> None:
+    try:
+        first = listen(host, 0)
+    except OSError as error:
+        pytest.skip(f"not on this machine: {error}")
+    port = first.getsockname()[1]
+    named = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    with first, pytest.raises(OSError, match="Address already in use") as caught:
+        listen(host, port)
+    assert str(caught.value).startswith(f"cannot listen on {named} (listen.address): ")
