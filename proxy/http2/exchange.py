@@ -129,8 +129,7 @@ class Exchange:
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """End a stream on both sides without a word."""
         self.to_caller.append(frames.rst_stream(stream.number, code))
-        if stream.is_forwarded:
-            self.to_daemon.append(frames.rst_stream(stream.number, ErrorCode.CANCEL))
+        self._end_at_daemon(stream)
         self.forget(stream)
 
     def forget(self, stream: Stream) -> None:
@@ -205,12 +204,14 @@ class Exchange:
 
     def answer(self, stream: Stream, answer: bytes, now_ns: int) -> None:
         """Answer a call ourselves with framed messages and status OK, as the caller has room for them."""
-        block = self.caller_encoder.encode(_OK_HEAD)
-        self.to_caller.append(frames.headers(stream.number, block))
+        if not stream.is_answered:
+            block = self.caller_encoder.encode(_OK_HEAD)
+            self.to_caller.append(frames.headers(stream.number, block))
         stream.sent_octets += len(answer)
         stream.is_answered = stream.is_ours = True
         stream.last = tuple(trailers(Code.OK, ""))
         self.finish(stream, Code.OK, now_ns)
+        self._end_at_daemon(stream)
         self.rests.say(stream, answer)
         self.end_answer(stream)
 
@@ -248,6 +249,12 @@ class Exchange:
         """Close a stream that we ended: the caller need not send more, the daemon not work more."""
         if not stream.caller_ended:
             self.to_caller.append(frames.rst_stream(stream.number, ErrorCode.NO_ERROR))
+        self._end_at_daemon(stream)
+        self.forget(stream)
+
+    def _end_at_daemon(self, stream: Stream) -> None:
         if stream.is_forwarded:
             self.to_daemon.append(frames.rst_stream(stream.number, ErrorCode.CANCEL))
-        self.forget(stream)
+            stream.is_forwarded = False
+        elif stream in self.heads:
+            self.heads.remove(stream)

@@ -31,8 +31,10 @@ from proxy.units import SECOND_NS
 from tests.helpers.h2client import call_fields
 
 # What becomes of a call, by its path.
-PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER = (b"/" + word for word in b"pass read doom no own later".split())
-PATHS = (PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER)
+PASSED, READ, DOOMED, REFUSED, ANSWERED, TOLD, LATER = (
+    b"/" + word for word in b"pass read doom no own told later".split()
+)
+PATHS = (PASSED, READ, DOOMED, REFUSED, ANSWERED, TOLD, LATER)
 OWN_ANSWER = b"\0\0\0\0\x02ok"
 # Longer than any window is at first.
 LONG_OWN_ANSWER = b"\0\0\x01\x86\xa0" + b"own answer" * 10_000
@@ -84,21 +86,24 @@ class Judge:
             tuple(fields),
             stream,
             path,
-            is_read=path in (READ, DOOMED),
+            is_read=path in (READ, DOOMED, TOLD),
             is_observed=path == READ,
             answer=own_answer(stream) if path == ANSWERED else None,
         )
         return self.calls[stream]
 
-    def judge(self, call: Admitted, message: bytes, now_ns: int) -> None:  # noqa: ARG002
+    def judge(self, call: Admitted, message: bytes, now_ns: int) -> bytes | None:  # noqa: ARG002
         assert call.stream not in self.messages
         self.messages[call.stream] = message
         if call.path == DOOMED:
             raise Refused(Reason.FOREIGN_REF, tenant="payments")
+        if call.path == TOLD:
+            return own_answer(call.stream)
         # Every second message waits on, as a Status waits for its build.
         call.is_waiting = call.stream % 4 == 1
         if call.is_waiting:
             self.waiting.add(call.stream)
+        return None
 
     def observe(self, call: Admitted, octets: memoryview) -> None:
         self.observed[call.stream] = self.observed.get(call.stream, b"") + octets

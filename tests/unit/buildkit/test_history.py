@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.buildkit.history import is_feature_probe
+from proxy.buildkit.history import asks_for_one_record, is_feature_probe
 from tests.helpers.buildkit_proto import message_class
 
 PROBE = message_class("BuildHistoryRequest")(active_only=True, ref="buildx-test-history-api-feature", early_exit=True)
@@ -46,3 +46,34 @@ def test_the_probe_and_more_is_not_the_probe(more: bytes) -> None:
 @given(st.binary(max_size=60))
 def test_octets_are_judged_without_failing(octets: bytes) -> None:
     assert not is_feature_probe(octets)
+
+
+def test_the_request_for_the_record_of_one_build_is_known() -> None:
+    # As buildx 0.29.1 asks after a build with --metadata-file.
+    request = message_class("BuildHistoryRequest")(ref="k3x0wzo2yhxqa3ddsxf4rjlcx", early_exit=True)
+
+    assert asks_for_one_record(request.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"early_exit": False},
+        {"ref": ""},
+        {"ref": "not an id"},
+        {"active_only": True},
+        {"filter": ["status==running"]},
+        {"limit": 1},
+    ],
+    ids=str,
+)
+def test_a_request_for_more_than_one_record_is_another(more: dict[str, object]) -> None:
+    request = message_class("BuildHistoryRequest")(**{"ref": "k3x0wzo2yhxqa3ddsxf4rjlcx", "early_exit": True, **more})
+
+    assert not asks_for_one_record(request.SerializeToString())
+
+
+@given(st.binary(max_size=60))
+def test_octets_that_are_no_message_ask_for_nothing(octets: bytes) -> None:
+    assert asks_for_one_record(octets) in (False, True)
+    assert not asks_for_one_record(octets + b"\x12")

@@ -651,6 +651,18 @@ def test_a_status_that_cannot_be_read_is_refused() -> None:
     assert line.reasons[1] is Reason.MESSAGE_UNREADABLE
 
 
+def test_who_asks_for_one_record_of_the_history_hears_of_none_unless_it_is_an_admin() -> None:
+    farm = Farm()
+    request = message("BuildHistoryRequest", ref="r", early_exit=True)
+    told = {}
+    for badge in ("builder", "admin"):
+        line = farm.connect(badge)
+        stream = line.begin(head_of(LISTEN_BUILD_HISTORY))
+        told[badge] = line.conversation.judge(line.calls[stream], request, 0)
+
+    assert told == {"builder": b"", "admin": None}
+
+
 def test_of_the_history_a_builder_may_make_the_probe_alone() -> None:
     line, admin = Farm().connect(), Farm().connect("admin")
     probe = line.call(LISTEN_BUILD_HISTORY, PROBE)

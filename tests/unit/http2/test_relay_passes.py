@@ -33,7 +33,7 @@ from proxy.http2.settings import MAX_UNACKNOWLEDGED
 from proxy.reasons import Code, Reason
 from tests.helpers.h2client import head, plain_block
 from tests.helpers.hostile import GREETING
-from tests.helpers.relayed import ANSWERED, OWN_ANSWER, PASSED, READ, REFUSED, Admitted, Judge
+from tests.helpers.relayed import ANSWERED, OWN_ANSWER, PASSED, READ, REFUSED, TOLD, Admitted, Judge
 
 ANSWER_HEAD = plain_block([(b":status", b"200"), (b"content-type", b"application/grpc")])
 TRAILERS = plain_block([(b"grpc-status", b"0")])
@@ -64,9 +64,10 @@ class Recorder(Judge):
             call.is_waiting = self.waits
         return call
 
-    def judge(self, call: Admitted, message: bytes, now_ns: int) -> None:
-        super().judge(call, message, now_ns)
+    def judge(self, call: Admitted, message: bytes, now_ns: int) -> bytes | None:
+        answer = super().judge(call, message, now_ns)
         call.is_waiting = False
+        return answer
 
     def refused(self, stream: int, call: Admitted | None, refused: Refused, now_ns: int) -> tuple[Code, str]:
         self.refusals[stream] = refused.reason
@@ -561,6 +562,20 @@ def test_an_answer_of_ours_is_a_whole_answer(piece_octets: int) -> None:
     assert (b"grpc-status", b"0") in wire.heads["caller"][3]
     assert wire.to_daemon == []
     assert wire.judge.codes[3] == (Code.OK, None)
+
+
+@PIECES
+def test_an_answer_of_ours_to_a_message_that_was_read_ends_the_call_at_the_daemon(piece_octets: int) -> None:
+    wire = Wire(piece_octets)
+    wire.caller(head(3, TOLD) + data_frames(3, framed(b"tell me"), end_stream=True))
+    wire.daemon(frames.headers(3, ANSWER_HEAD) + data_frames(3, b"too late"))
+
+    assert octets_of(wire.to_caller, 3) == OWN_ANSWER
+    assert kinds(wire.to_caller)[:3] == [(HEADERS, 3), (DATA, 3), (HEADERS, 3)]
+    assert kinds(wire.to_daemon)[:2] == [(HEADERS, 3), (RST_STREAM, 3)]
+    assert credit(wire.to_caller, 0) == len(framed(b"tell me"))
+    assert credit(wire.to_daemon, 0) == len(b"too late") - len(OWN_ANSWER)
+    assert wire.relay.open_streams == 0
 
 
 def test_an_answer_of_ours_is_paid_with_the_next_credit_of_the_caller() -> None:

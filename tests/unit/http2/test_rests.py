@@ -6,7 +6,7 @@ from proxy.http2.credit import Window
 from proxy.http2.frames import DEFAULT_WINDOW_OCTETS, ErrorCode, ProtocolFault, data
 from proxy.http2.rests import MAX_TAKEN_OCTETS, Rests
 from proxy.http2.stream import Stream
-from tests.helpers.relayed import ANSWERED, LONG_OWN_ANSWER, OWN_ANSWER, PASSED, Relayed
+from tests.helpers.relayed import ANSWERED, LONG_OWN_ANSWER, OWN_ANSWER, PASSED, TOLD, Relayed, own_answer
 
 LONG = 7
 
@@ -218,6 +218,8 @@ def test_an_answer_of_ours_uses_a_wider_window_when_it_was_acknowledged_and_not_
     move(story)
     own = ask(story)
     story.caller.set_window(40)
+    story.caller.h2.increment_flow_control_window(1)
+    story.caller.collect()
     story.up(1 << 20)
     story.caller.receive(1 << 20)
     early = bytes(story.caller.streams[own].heard)
@@ -252,6 +254,49 @@ def test_an_answer_of_ours_to_a_caller_that_goes_on_talking_ends_its_stream() ->
     assert story.caller.streams[own].has_heard_end
     assert own not in story.daemon.streams
     assert story.caller.h2.outbound_flow_control_window == story.daemon.h2.inbound_flow_control_window
+
+
+@pytest.mark.parametrize("ending", ["an answer", "a reset"])
+def test_what_the_daemon_still_says_of_a_call_that_we_answer_goes_nowhere(ending: str) -> None:
+    story = opened()
+    told = story.call(TOLD, 0)
+    story.fill(1)
+    move(story)
+    if ending == "an answer":
+        story.daemon.h2.send_headers(told, [(b":status", b"200"), (b"grpc-status", b"5")], end_stream=True)
+    else:
+        story.daemon.h2.reset_stream(told, ErrorCode.REFUSED_STREAM)
+    story.daemon.collect()
+    story.caller.say(told, 5)
+    story.end_request(told)
+    story.up(1 << 20)
+    story.down(1 << 20)
+    story.caller.receive(1 << 20)
+    early = story.caller.streams[told]
+    was_over = early.has_heard_end or early.is_reset
+    widen(story, 100)
+
+    assert not was_over
+    assert story.caller.streams[told].heard == own_answer(told)
+    assert story.caller.streams[told].has_heard_end
+
+
+def test_a_call_that_we_answer_before_the_daemon_is_there_never_reaches_it() -> None:
+    story = Relayed()
+    while (told := story.call(TOLD, 0)) != LONG:
+        continue
+    passed = story.call(PASSED, 0)
+    story.up(1 << 20)
+    story.caller.receive(1 << 20)
+    story.caller.say(told, 5)
+    story.end_request(told)
+    story.up(1 << 20)
+    early = story.relay.open_streams
+    move(story)
+
+    assert early == 5
+    assert told not in story.daemon.streams
+    assert passed in story.daemon.streams
 
 
 def test_calls_whose_answers_wait_are_open_calls() -> None:
