@@ -77,8 +77,8 @@ TABLE = (
         BUILDS,
         "counter",
         ("tenant", "result"),
-        "Real builds ended: success, error (the build's own fault), canceled (by the caller) or lost (daemon or farm). "
-        "Buildx's probe before each build is not counted.",
+        "Real builds ended: success, error (the build's own fault), canceled (by the caller), lost (daemon or farm) or "
+        "denied (a limit of the tenant). Buildx's probe before each build is not counted.",
     ),
     Metric(
         BUILD_DURATION,
@@ -92,7 +92,8 @@ TABLE = (
         BUILD_STEPS,
         "counter",
         ("tenant", "kind"),
-        "Steps of ended builds as BuildKit counts them. Kinds overlap: cached / total is the cache hit ratio.",
+        "Steps of ended builds as BuildKit counts them: total, cached, completed, and warnings. Kinds overlap: "
+        "cached / total is the cache hit ratio.",
     ),
     Metric(
         TRANSFER,
