@@ -7,14 +7,24 @@ log names line and column. A good file takes effect for the next caller.
 import secrets
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from proxy.lab.context import small
 from proxy.reasons import Reason
 from tests.conftest import NewBuilder, StartDoor
+from tests.helpers.credentials import People
+from tests.helpers.h2client import HEALTH, H2Client, tls_context
 
 SUCCESSFUL = "kilngate_config_last_reload_successful"
+
+
+def settings_of(people: People, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the blocks that name the files of one's own people."""
+    auth = {**settings["auth"][0], "ca_file": str(people.ca), "crl_file": str(people.crl)}
+    tls = {"certificate_file": str(people.server.certificate), "key_file": str(people.server.key)}
+    return {"tls": tls, "auth": [auth]}
 
 
 def test_a_broken_file_keeps_the_old_settings(
@@ -112,3 +122,42 @@ def test_another_socket_of_a_daemon_is_looked_at_when_a_reload_names_it(start_do
         door.reload()
 
     assert f"{tmp_path}/daemon.sock is world-writable" in door.log
+
+
+def test_a_list_that_was_written_anew_judges_the_next_call_of_an_open_connection(
+    start_door: StartDoor, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    people = People(tmp_path)
+    door = start_door(**settings_of(people, settings))
+    alice = people.client()
+
+    with H2Client(door.address, tls_context(people.ca, alice)) as client:
+        client.greet()
+        before = client.call(1, HEALTH).status(1)
+        people.revoke(alice)
+        unread = client.call(3, HEALTH).status(3)
+        door.reload()
+        after = client.call(5, HEALTH)
+
+    assert (before, unread, after.status(5)) == ("0", "0", "16")
+    assert dict(after.heads[5])[b"grpc-message"].startswith(f"[KG-{Reason.CERTIFICATE_REVOKED.number}]".encode())
+
+
+def test_a_certificate_that_was_renewed_is_shown_to_the_next_caller_and_nobody_is_cut_off(
+    start_door: StartDoor, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    people = People(tmp_path)
+    door = start_door(**settings_of(people, settings))
+    context = tls_context(people.ca, people.client())
+
+    with H2Client(door.address, context) as first:
+        first.greet()
+        people.renew_server()
+        door.reload()
+        with H2Client(door.address, context) as second:
+            second.greet()
+            shown = [client.sock.getpeercert(binary_form=True) for client in (first, second)]
+            served = [client.call(1, HEALTH).status(1) for client in (first, second)]
+
+    assert shown[0] != shown[1]
+    assert served == ["0", "0"]
