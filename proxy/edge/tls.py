@@ -152,7 +152,8 @@ def _demand(connection: SSL.Connection, cert: crypto.X509, code: int, depth: int
 
 
 def _choose_protocol(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    """Choose HTTP/2. Not called when nothing is offered, which stock buildx does."""
-    if b"h2" in offered:
-        return b"h2"
+    """Choose HTTP/2, else HTTP/1.1 to say what this port is. Not called when nothing is offered, as buildx does."""
+    for known in (b"h2", b"http/1.1"):
+        if known in offered:
+            return known
     raise NoCommonProtocol(f"offered {', '.join(repr(name)[1:] for name in offered[:4])}")

@@ -50,7 +50,7 @@ class Want(Enum):
 
 
 class NoCommonProtocol(Exception):
-    """The caller offered application protocols, and HTTP/2 is not among them."""
+    """The caller offered application protocols, and HTTP is not among them."""
 
 
 class TlsFailed(Exception):

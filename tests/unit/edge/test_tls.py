@@ -295,7 +295,14 @@ def test_tls_1_1_and_older_is_always_refused(place: Place, version: ssl.TLSVersi
 
 
 @pytest.mark.parametrize(
-    ("offered", "chosen"), [(None, b""), (["h2"], b"h2"), (["http/1.1", "h2"], b"h2"), (["h2", "http/1.1"], b"h2")]
+    ("offered", "chosen"),
+    [
+        (None, b""),
+        (["h2"], b"h2"),
+        (["http/1.1", "h2"], b"h2"),
+        (["h2", "http/1.1"], b"h2"),
+        (["h3", "http/1.1"], b"http/1.1"),
+    ],
 )
 def test_http_2_is_chosen_where_it_is_offered_and_no_offer_is_fine(
     place: Place, offered: list[str] | None, chosen: bytes
@@ -307,8 +314,8 @@ def test_http_2_is_chosen_where_it_is_offered_and_no_offer_is_fine(
     assert client.tls.selected_alpn_protocol() == (chosen.decode() or None)
 
 
-@pytest.mark.parametrize("offered", [["http/1.1"], ["h3", "h2c"], ["x" * 255]])
-def test_an_offer_without_http_2_is_refused_with_the_alert_for_it(place: Place, offered: list[str]) -> None:
+@pytest.mark.parametrize("offered", [["http/1.0"], ["h3", "h2c"], ["x" * 255]])
+def test_an_offer_without_http_is_refused_with_the_alert_for_it(place: Place, offered: list[str]) -> None:
     failure, told = refused(place.server(), place.context(alpn=offered))
 
     assert failure.fault is ConnectionFault.ALPN
@@ -318,7 +325,7 @@ def test_an_offer_without_http_2_is_refused_with_the_alert_for_it(place: Place, 
 
 def test_one_refused_offer_does_not_trouble_the_next_caller(place: Place) -> None:
     server = place.server()
-    refused(server, place.context(alpn=["http/1.1"]))
+    refused(server, place.context(alpn=["http/1.0"]))
 
     connection = met(server, place.context(alpn=["h2"]))
 
