@@ -17,7 +17,7 @@ from proxy.http2 import frames
 from proxy.http2.abuse import Budgets
 from proxy.http2.calls import Call, Calls, Fields
 from proxy.http2.credit import Window
-from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, DEFAULT_WINDOW_OCTETS, ErrorCode
+from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, DEFAULT_WINDOW_OCTETS, Buffer, ErrorCode
 from proxy.http2.hpack import Decoder, Encoder
 from proxy.http2.rests import Rests
 from proxy.http2.stream import Stream
@@ -29,8 +29,6 @@ MAX_HEADER_LIST_OCTETS = 32_768
 # BuildKit's error trailers carry stack traces: 21 kB were seen for a RUN of 6 kB.
 MAX_ANSWER_LIST_OCTETS = 1 << 20
 _OK_HEAD = ((b":status", b"200"), (b"content-type", b"application/grpc"))
-
-Buffer = bytes | memoryview
 
 
 class Daemon(Enum):
@@ -57,7 +55,7 @@ class Exchange:
         self.down_initial = DEFAULT_WINDOW_OCTETS
         self.to_caller: list[Buffer] = []
         self.to_daemon: list[Buffer] = []
-        self.rests = Rests(self.down, self.to_caller)
+        self.rests = Rests(self.down)
         self.caller_decoder = Decoder(max_list_octets=MAX_HEADER_LIST_OCTETS)
         self.daemon_decoder = Decoder(max_list_octets=MAX_ANSWER_LIST_OCTETS)
         self.caller_encoder = Encoder()
@@ -212,13 +210,13 @@ class Exchange:
         stream.last = tuple(trailers(Code.OK, ""))
         self.finish(stream, Code.OK, now_ns)
         self._end_at_daemon(stream)
-        self.rests.say(stream, answer)
+        self.rests.say(stream, answer, self.to_caller)
         self.end_answer(stream)
 
     def send_rests(self) -> None:
         """Send on what waits for the caller's windows, after they became wider."""
         for stream in list(self.rests.waiting.values()):
-            self.rests.send(stream)
+            self.rests.send(stream, self.to_caller)
             self.end_answer(stream)
 
     def end_answer(self, stream: Stream) -> None:

@@ -109,7 +109,7 @@ class FromDaemon:
             exchange.calls.observe(stream.call, octets)
         waits = exchange.rests.must_wait(stream, len(payload))
         if waits:
-            exchange.rests.keep(stream, octets, padding_octets=len(payload) - len(octets))
+            exchange.rests.keep(stream, octets, exchange.to_caller, padding_octets=len(payload) - len(octets))
         else:
             exchange.down.may -= len(payload)
             stream.down.may -= len(payload)

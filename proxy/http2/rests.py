@@ -9,7 +9,7 @@ from typing import Final
 
 from proxy.http2 import frames
 from proxy.http2.credit import Window
-from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, ErrorCode, ProtocolFault
+from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, Buffer, ErrorCode, ProtocolFault
 from proxy.http2.stream import Stream
 
 # So much room that the daemon counts on may be taken from it, and so much of what it says kept, at most. A caller gives
@@ -18,14 +18,18 @@ MAX_TAKEN_OCTETS: Final = 64 << 20
 
 
 class Rests:
-    """The rests of all answers of one connection, in the order in which they began to wait."""
+    """The rests of all answers of one connection, in the order in which they began to wait.
 
-    def __init__(self, down: Window, to_caller: list[bytes | memoryview]) -> None:
+    `out` is what is said to the caller now.
+    """
+
+    __slots__ = ("_down", "is_paused", "waiting")
+
+    def __init__(self, down: Window) -> None:
         self.waiting: dict[int, Stream] = {}
         # A window that the caller announced counts for us when we have acknowledged it (RFC 9113 6.5.3).
         self.is_paused = False
         self._down = down
-        self._to_caller = to_caller
 
     def must_wait(self, stream: Stream, octets: int) -> bool:
         """Whether DATA of the daemon has no room, or octets before it had none.
@@ -39,26 +43,26 @@ class Rests:
             raise ProtocolFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the caller's window takes")
         return True
 
-    def keep(self, stream: Stream, octets: memoryview, *, padding_octets: int) -> None:
+    def keep(self, stream: Stream, octets: memoryview, out: list[Buffer], *, padding_octets: int) -> None:
         """Keep octets of the daemon, and send what there is room for."""
         for window in (self._down, stream.down):
             window.keep(len(octets))
             window.drop(padding_octets)
-        self._wait(stream, bytes(octets))
+        self._wait(stream, bytes(octets), out)
 
-    def say(self, stream: Stream, octets: bytes) -> None:
+    def say(self, stream: Stream, octets: bytes, out: list[Buffer]) -> None:
         """Send octets of ours as far as there is room; the rest waits."""
         for window in (self._down, stream.down):
             window.queue(len(octets))
-        self._wait(stream, octets)
+        self._wait(stream, octets, out)
 
-    def send(self, stream: Stream) -> None:
+    def send(self, stream: Stream, out: list[Buffer]) -> None:
         """Send what waits of an answer, as far as the caller's windows reach."""
         while stream.rest and (room := self._room(stream)) > 0:
-            piece = stream.rest.popleft()
+            piece = stream.rest.pop(0)
             if room < len(piece):
-                stream.rest.appendleft(piece[room:])
-            self._to_caller.append(frames.data(stream.number, piece[:room]))
+                stream.rest.insert(0, piece[room:])
+            out.append(frames.data(stream.number, piece[:room]))
             self._down.release(room)
             stream.down.release(room)
         if not stream.rest:
@@ -71,11 +75,11 @@ class Rests:
         stream.rest.clear()
         self.waiting.pop(stream.number, None)
 
-    def _wait(self, stream: Stream, octets: bytes) -> None:
+    def _wait(self, stream: Stream, octets: bytes, out: list[Buffer]) -> None:
         if octets:
             stream.rest.append(octets)
             self.waiting[stream.number] = stream
-        self.send(stream)
+        self.send(stream, out)
 
     def _room(self, stream: Stream) -> int:
         if self.is_paused:

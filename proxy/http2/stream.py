@@ -53,7 +53,7 @@ class Stream:
         self.call: Call | None = None
         self.reader: MessageReader | None = None
         self.queue: deque[bytes] = deque()
-        self.rest: deque[bytes] = deque()
+        self.rest: list[bytes] = []
         self.last: Fields | None = None
         self.is_waiting = False
         self.is_forwarded = False

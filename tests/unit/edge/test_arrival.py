@@ -6,6 +6,7 @@ from typing import Any
 
 from proxy.edge.arrival import Arrival
 from proxy.edge.host import Host
+from proxy.edge.watch import Poller
 from proxy.events import ConnectionClosed, ConnectionFault
 from proxy.settings.listen import Listen
 from tests.helpers.talk import Farm
@@ -38,7 +39,8 @@ def test_a_header_that_stays_unfinished_leaves_the_loop_at_rest() -> None:
     async def story() -> int:
         sock, caller = connected()
         loop = asyncio.get_running_loop()
-        host = Host(farm.world, Listen(), loop, lambda _: None, lambda _: None)
+        poller = Poller(loop)
+        host = Host(farm.world, Listen(), loop, poller, lambda _: None, lambda _: None)
         arrival = Arrival(
             host, sock, None, address="127.0.0.1", peer="",  # type: ignore[arg-type]
             named=lambda *_: None, done=lambda *_: None,
@@ -51,6 +53,7 @@ def test_a_header_that_stays_unfinished_leaves_the_loop_at_rest() -> None:
         looks = sock.looks
         arrival.close(ConnectionFault.PROXY_HEADER, "over")
         caller.close()
+        poller.close()
         return looks
 
     looks = asyncio.run(story())

@@ -10,6 +10,7 @@ from proxy.caller import Caller
 from proxy.edge.host import Host
 from proxy.edge.listener import Listener, listen
 from proxy.edge.tls import ServerTls
+from proxy.edge.watch import Poller
 from proxy.events import ConnectionClosed, ConnectionFault
 from proxy.http2.frames import ErrorCode
 from proxy.identity.credentials import Credentials
@@ -41,11 +42,11 @@ def visited(farm: Farm, people: People, visit: Callable[[str], Heard], **setting
     async def story() -> Heard:
         sock = listen("127.0.0.1", 0)
         address = f"127.0.0.1:{sock.getsockname()[1]}"
-
-        settled = Listen(**settings)
+        settled, loop = Listen(**settings), asyncio.get_running_loop()
+        poller = Poller(loop)
 
         def make_host(listener: Listener) -> Host:
-            return Host(farm.world, settled, asyncio.get_running_loop(), lambda _: None, listener.closed)
+            return Host(farm.world, settled, loop, poller, lambda _: None, listener.closed)
 
         tls = ServerTls(people.server.certificate, people.server.key, [people.ca.read_bytes()])
         port = Listener(sock, listen=settled, tls=tls, make_host=make_host)
@@ -54,6 +55,7 @@ def visited(farm: Farm, people: People, visit: Callable[[str], Heard], **setting
             heard = await asyncio.to_thread(visit, address)
             await port.wait_empty()
             running.cancel()
+        poller.close()
         return heard
 
     return asyncio.run(story())

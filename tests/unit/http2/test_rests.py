@@ -327,6 +327,6 @@ def test_answers_of_ours_take_only_so_much_of_what_the_daemon_counts_on() -> Non
     down.gap = 3 - MAX_TAKEN_OCTETS
     stream = Stream(1, (), up_initial=0, down_initial=100, now_ns=0)
     stream.is_ours = True
-    Rests(down, said).say(stream, OWN_ANSWER)
+    Rests(down).say(stream, OWN_ANSWER, said)
 
     assert said == [data(1, OWN_ANSWER[:3])]
