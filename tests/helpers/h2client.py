@@ -1,5 +1,6 @@
 """A caller that may say anything: HTTP/2 over TLS, frame by frame, with a deadline for every answer."""
 
+import hashlib
 import socket
 import ssl
 import time
@@ -145,6 +146,16 @@ class H2Client:
             if one.stream == stream and ends:
                 return self.heard
         raise Silence(f"closed before the end of stream {stream}: {self.heard}")
+
+    def hear_bulk(self, stream: int) -> str:
+        """Read until a stream has ended with its trailers; return the SHA-256 of its octets instead of keeping them."""
+        digest = hashlib.sha256()
+        for one, payload in self._frames(time.monotonic() + PATIENCE_S):
+            if one.kind == frames.DATA and one.stream == stream:
+                digest.update(payload)
+            elif one.kind == frames.HEADERS and one.stream == stream and one.flags & frames.END_STREAM:
+                return digest.hexdigest()
+        raise Silence(f"closed before the end of stream {stream}")
 
     def hear_pong(self, opaque: bytes) -> Heard:
         """Ask for an answer to a PING and read until it comes."""
