@@ -38,7 +38,7 @@ check: setup ## format, lint, types, contracts, unit tests; the pure rooms cover
 bench: setup ## measure against nginx, HAProxy, Envoy and nghttpx; BENCH_QUICK=1 for three minutes
 	@$(BIN)/python -m bench
 
-docs: setup ## write what is generated again: docs/errors.md, docs/config.md, the JSON Schema
+docs: setup ## write what is generated again: docs/errors.md, config.md, metrics.md, the JSON Schema
 	@$(BIN)/python tools/docs.py
 
 lock: setup ## resolve the dependencies anew: what runs, what builds the wheel, what developers use

@@ -50,6 +50,7 @@ class App:
     def __init__(self, file: str) -> None:
         self._file = file
         self._bundle: Bundle
+        self._began_with: Settings
         self._observers: Observers
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -68,7 +69,7 @@ class App:
         # Not in a thread as a reload does: nobody waits yet, and what a thread frees is of no use to the others.
         self._bundle = read_bundle(self._file, now_wall_ns=wall_ns())
         built = build(self._bundle, earlier=None, wall_ns=wall_ns)
-        settings = self._bundle.settings
+        self._began_with = settings = self._bundle.settings
         self._observers = Observers(settings, version=__version__, openssl=_openssl(), now_ns=now_ns, wall_ns=wall_ns)
         self._limits = TenantLimits(settings.limits, _own_limits(settings))
         self._notifier = Notifier()
@@ -114,7 +115,7 @@ class App:
                 self._emit(Warned(warning))
             # The port is open once the listener's task had its first turn.
             await asyncio.sleep(0)
-            self._notifier.ready(f"serving {self._bundle.settings.listen.address}")
+            self._tell_ready()
             # What was made until now stays: the collector need not look at it again, for 20 ms and more each time.
             gc.collect()
             gc.freeze()
@@ -124,6 +125,9 @@ class App:
                 if task is not None:
                     task.cancel()
         return 1 if lost else 0
+
+    def _tell_ready(self) -> None:
+        self._notifier.ready(f"serving {self._began_with.listen.address}")
 
     def _emit(self, event: Event) -> None:
         self._observers.emit(event)
@@ -175,7 +179,7 @@ class App:
             self._reload_asked.clear()
             self._notifier.reloading(now_ns())
             await self._reload()
-            self._notifier.ready(f"serving {self._bundle.settings.listen.address}")
+            self._tell_ready()
 
     async def _reload(self) -> None:
         """Take the next generation whole, or keep the one that is in force."""
@@ -189,9 +193,10 @@ class App:
             self._emit(ReloadFailed(str(error)))
             return
         changes = changed(self._bundle.settings, bundle.settings)
-        for path in needing_restart(changes):
+        for path in needing_restart(changed(self._began_with, bundle.settings)):
             self._emit(Warned(f"{path} has changed; that needs a restart"))
-        for warning in bundle.warnings:
+        seen = await asyncio.to_thread(check_socket, _address(bundle.settings)) if "upstream.url" in changes else []
+        for warning in [*bundle.warnings, *seen]:
             self._emit(Warned(warning))
         self._bundle = bundle
         self._apply(built, changes)

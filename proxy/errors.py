@@ -18,6 +18,12 @@ class Refused(Exception):
         self.retry_after_ns = retry_after_ns
         self.facts = facts
 
+    @property
+    def account(self) -> str:
+        """What log and audit tell: `detail`, and the facts that are not in it, such as whose certificate it was."""
+        facts = [f"{name}={one_line(value)}" for name, value in self.facts.items() if str(value) not in self.detail]
+        return ", ".join([self.detail, *facts] if self.detail else facts)
+
     def public_text(self, reference: str) -> str:
         """Return the one line that the caller reads; `reference` finds it in the operator's log."""
         said = self.reason.sentence.format_map({name: one_line(value) for name, value in self.facts.items()})

@@ -46,7 +46,6 @@ class ConnectionFault(Enum):
     NO_PREFACE = "no-preface"
     NOT_HTTP2 = "not-http2"
     FIRST_REQUEST_LATE = "first-request-late"
-    UNAUTHENTICATED = "unauthenticated"
     PROTOCOL = "protocol"
     FLOW_CONTROL = "flow-control"
     COMPRESSION = "compression"

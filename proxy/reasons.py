@@ -319,13 +319,6 @@ class Reason(Enum):
         Blame.CALLER,
         "the request message of {method} cannot be read: {why}",
     )
-    DEADLINE_EXCEEDED = (
-        405,
-        "deadline-exceeded",
-        Code.DEADLINE_EXCEEDED,
-        Blame.CALLER,
-        "the call's own deadline has passed",
-    )
     MESSAGE_LATE = (
         406,
         "message-late",

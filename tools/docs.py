@@ -1,7 +1,7 @@
-"""Write what is generated: docs/errors.md, docs/config.md and config/kilngate.schema.json (`make docs`).
+"""Write what is generated: docs/errors.md, config.md and metrics.md, config/kilngate.schema.json (`make docs`).
 
 The pages say what the code says, so that neither can be wrong alone: refusals come
-from proxy/reasons.py, keys and defaults from the settings records.
+from proxy/reasons.py, keys and defaults from the settings records, metrics from their table.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 from proxy.reasons import Blame, Reason
 from proxy.settings.json_schema import json_schema
+from proxy.sinks.metric_table import metrics_page
 
 ROOT = Path(__file__).parents[1]
 GENERATED = "<!-- Written by `make docs`; changes here are lost. -->\n"
@@ -183,6 +184,7 @@ def schema_file() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/errors.md": errors_page,
     "docs/config.md": config_page,
+    "docs/metrics.md": metrics_page,
     "config/kilngate.schema.json": schema_file,
 }
 

@@ -103,10 +103,12 @@ class Authority:
         """Issue the farm's own certificate for DNS names and addresses, in `server.pem` and `server.key`.
 
         Raises:
-            AuthorityError: there is no name, or the files are there and `force` is not set.
+            AuthorityError: there is no name, it would outlive the authority, or the files are there and
+                `force` is not set.
         """
         if not names:
             raise AuthorityError("a server certificate needs a name")
+        self._check_life(life)
         key = certificates.new_key()
         made = certificates.server(names, key, self.certificate, self._key, life=life)
         return self._keep("server", made, key, force=force)
@@ -115,10 +117,12 @@ class Authority:
         """Issue a client certificate `spiffe://NAME/tenant/TENANT/SUBJECT`, in files named after both.
 
         Raises:
-            AuthorityError: the names cannot be in a URI, or the files are there and `force` is not set.
+            AuthorityError: the names cannot be in a URI, it would outlive the authority, or the files are
+                there and `force` is not set.
         """
         if not _TENANT.fullmatch(tenant) or not _SUBJECT.fullmatch(subject):
             raise AuthorityError("a tenant is written a-z 0-9 -, a subject A-Z a-z 0-9 . _ -")
+        self._check_life(life)
         key = certificates.new_key()
         uri = f"spiffe://{self.name}/tenant/{tenant}/{subject}"
         made = certificates.client(uri, key, self.certificate, self._key, life=life)
@@ -157,6 +161,13 @@ class Authority:
         _replace(path, made.public_bytes(Encoding.PEM), mode=0o644)
         self._save(state)
         return path
+
+    def _check_life(self, life: timedelta) -> None:
+        left = self.certificate.not_valid_after_utc - datetime.now(UTC)
+        if not timedelta(0) < life <= left:
+            raise AuthorityError(
+                f"a certificate lasts more than no time and, as the authority, at most {left.days} days"
+            )
 
     def _keep(self, name: str, made: x509.Certificate, key: Key, *, force: bool) -> Issued:
         issued = Issued(self.directory / f"{name}.pem", self.directory / f"{name}.key", f"{made.serial_number:x}")

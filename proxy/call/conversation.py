@@ -28,7 +28,7 @@ from proxy.call.waiting import Waiting
 from proxy.call.waker import Waker
 from proxy.call.world import World
 from proxy.caller import Caller
-from proxy.errors import KeysNeeded, Refused
+from proxy.errors import KeysNeeded, Refused, one_line
 from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted
 from proxy.grpc.head import Fields
 from proxy.http2.calls import Verdict
@@ -82,8 +82,8 @@ class Conversation:
             Refused: as there.
             ProtocolFault: ENHANCE_YOUR_CALM, a stranger keeps trying.
         """
-        if self.tenant is None and self.strangers_refused >= STRANGER_CALLS:
-            raise ProtocolFault(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_FROM_A_STRANGER)
+        if self.tenant is None and stream not in self._retries:
+            self._check_stranger()
         self._judged, self._identifying.last = (stream, "unknown"), None
         head = self._heads.read(fields)
         self._judged = (stream, head.method.path if head.method else "unknown")
@@ -137,7 +137,7 @@ class Conversation:
         reference = CallId(self._connection, stream)
         if call is None or call.state in (State.JUDGING, State.WAITING):
             caller, method = (call.caller, call.method.path) if call else self._who_asked(stream)
-            self._world.emit(CallRefused(reference, caller, self._peer, method, refused.reason, refused.detail))
+            self._world.emit(CallRefused(reference, caller, self._peer, method, refused.reason, refused.account))
             self._close(stream, call, refused.reason.code, refused.reason, now_ns)
             self.strangers_refused += caller is None and self.tenant is None
         else:
@@ -188,6 +188,11 @@ class Conversation:
         # Owner and conversation hold each other: else both stay, with all that is theirs, until the collector comes by.
         del self._waker, self._waiting
 
+    def _check_stranger(self) -> None:
+        """Calls that were refused count, and calls that wait for a token's keys."""
+        if self.strangers_refused + len(self._retries) >= STRANGER_CALLS:
+            raise ProtocolFault(ErrorCode.ENHANCE_YOUR_CALM, TOO_MUCH_FROM_A_STRANGER)
+
     # --- judging ----------------------------------------------------------------------------
 
     def _names_of(self, tenant: str) -> RememberedNames:
@@ -203,7 +208,7 @@ class Conversation:
     def _allowed(self, caller: Caller, head: ReadHead) -> Method:
         """Return the method, if the caller may call it at all."""
         if head.method is None:
-            raise Refused(Reason.METHOD_UNKNOWN)
+            raise Refused(Reason.METHOD_UNKNOWN, detail=one_line(head.path.decode("latin-1")))
         need_role(caller, head.method, head.method.least_role)
         return head.method
 

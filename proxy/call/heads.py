@@ -29,13 +29,13 @@ class ReadHead:
     `trace` is a traceparent, cut before and behind its trace id.
     """
 
+    path: bytes
     authorization: tuple[bytes, ...]
     method: Method | None
     name: str
     shared_key: str
     trace: tuple[str, str, str] | None
     forwarded: tuple[tuple[bytes, bytes], ...]
-    timeout_ns: int | None
 
     def named(self, names: Namespace) -> tuple[tuple[bytes, bytes], ...]:
         """Return the fields that the daemon gets, with the caller's names made its tenant's own.
@@ -72,13 +72,13 @@ class Heads:
         head = parse_request(fields)
         method = METHODS.get(head.path)
         read = ReadHead(
+            path=head.path,
             authorization=head.authorization,
             method=method,
             name=_name(head, method),
             shared_key=_shared_key(head) if method is SESSION else "",
             trace=_trace(head),
             forwarded=tuple(field for field in forwardable(fields) if field[0] not in _NAMED_ANEW),
-            timeout_ns=head.timeout_ns,
         )
         if not head.authorization and len(self._known) < MOST_REMEMBERED:
             self._known[fields] = read

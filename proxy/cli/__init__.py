@@ -37,7 +37,7 @@ Begin here:
 
 \b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 69 not reachable,
-77 not permitted, 78 the settings or the installation are wrong.
+78 the settings or the installation are wrong.
 """
 # What the other project keeps in its package of the same name; none of our rooms may be called so.
 FOREIGN_MODULES = ("common", "core", "dashboard", "http", "plugin", "socks", "testing", "proxy.py")

@@ -13,7 +13,7 @@ Examples:
   kilngate audit verify audit.log --head 6f1c...
 
 \b
-Without --head, lines that were cut off at the end cannot be missed: take the head from
+Without --head nobody can tell whether lines were cut off at the end: take the head from
 where the farm's log was shipped to ("audit log sealed ... head=...").
 """
 
@@ -27,7 +27,10 @@ def command() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, readable=True))
 @click.option("--head", metavar="HASH", help="A hash noted earlier, that the chain must pass through.")
 def verify(files: tuple[str, ...], head: str | None) -> None:
-    """Walk the chain through FILES, oldest first, and name the first broken line."""
+    """Walk the chain through FILES, oldest first.
+
+    The first broken line is named.
+    """
     from proxy.sinks.chain import verify as walk
 
     places: list[tuple[str, int]] = []

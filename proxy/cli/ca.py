@@ -58,15 +58,17 @@ def issue(
     directory: Path, names: tuple[str, ...], tenant: str | None, subject: str | None, life: str, force: bool
 ) -> None:
     """Issue the server's certificate, or one for a client."""
-    if bool(names) == bool(tenant and subject):
+    is_client = tenant is not None or subject is not None
+    if bool(names) == is_client or (is_client and not (tenant and subject)):
         raise click.UsageError("give either --server NAME, or --tenant TENANT and --subject NAME")
-    lasts = timedelta(seconds=tried(lambda: parse_duration(life)) / SECOND_NS)
+    lasts_ns = _lasting_ns(life)
+    lasts = timedelta(seconds=lasts_ns / SECOND_NS)
     authority = tried(lambda: Authority.load(directory))
     if names:
         made = tried(lambda: authority.issue_server(list(names), life=lasts, force=force))
     else:
         made = tried(lambda: authority.issue_client(tenant or "", subject or "", life=lasts, force=force))
-    click.echo(f"{made.certificate} and {made.key}: serial {made.serial}, valid {said(parse_duration(life))}")
+    click.echo(f"{made.certificate} and {made.key}: serial {made.serial}, valid {said(lasts_ns)}")
 
 
 @command.command()
@@ -81,9 +83,19 @@ def revoke(directory: Path, serial: str) -> None:
 @command.command()
 @DIRECTORY
 def crl(directory: Path) -> None:
-    """Write crl.pem anew: it is good for 30 days, and kilngate refuses everybody once it is old."""
+    """Write crl.pem anew.
+
+    It is good for 30 days; once it is old, kilngate refuses everybody.
+    """
     path = tried(lambda: Authority.load(directory).write_crl())
     click.echo(f"{path}: written anew; a running kilngate takes it on SIGHUP")
+
+
+def _lasting_ns(life: str) -> int:
+    try:
+        return parse_duration(life)
+    except ValueError as error:
+        raise click.BadParameter(f"{error} (got {life!r})", param_hint="--life") from None
 
 
 def tried(action: Callable[[], Answer]) -> Answer:

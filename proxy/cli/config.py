@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -55,14 +56,16 @@ def show(file: str | None, config: str, output: str) -> None:
 
 
 def _values_in_force(file: str) -> dict[str, Any]:
+    from proxy.settings.errors import START, Mistake, SettingsErrors
     from proxy.settings.parse import parse
 
     try:
         with open(file, "rb") as opened:
             text = opened.read()
     except OSError as error:
-        raise click.FileError(file, error.strerror) from None
-    settings = parse(text, file=file)
+        raise SettingsErrors(file, [Mistake(START, (), f"cannot be read: {error.strerror}")]) from None
+    # The names of files are printed whole: what is printed may be kept anywhere.
+    settings = parse(text, file=str(Path(file).absolute()))
     values = settings.model_dump(mode="json", exclude_none=True)
     for name, tenant in values["tenants"].items():
         tenant["limits"] = settings.limits_of(name).model_dump(mode="json")

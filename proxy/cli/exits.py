@@ -1,6 +1,6 @@
 """How a command ends: exit codes and the way to stop with one.
 
-Source: sysexits.h for 69, 77 and 78. The systemd unit does not restart on 78:
+Source: sysexits.h for 69 and 78. The systemd unit does not restart on 78:
 a file that is wrong now is wrong in five seconds too.
 """
 
@@ -12,7 +12,6 @@ OK = 0
 FAILED = 1
 USAGE = 2
 UNAVAILABLE = 69
-NOT_PERMITTED = 77
 CONFIG = 78
 
 

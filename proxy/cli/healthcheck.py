@@ -1,7 +1,6 @@
 """`kilngate healthcheck`: is the kilngate beside me ready? For a container's health check."""
 
 import http.client
-import socket
 from urllib.parse import urlsplit
 
 import click
@@ -14,29 +13,21 @@ EPILOG = f"""\b
 Examples:
   kilngate healthcheck
   kilngate healthcheck --url {DEFAULT_URL}
-  kilngate healthcheck --url unix:/run/kilngate/admin.sock
 
 \b
 Exit codes: 0 ready, 1 not ready (the failed checks are printed), 69 nobody answers.
 """
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket instead of a host."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_SECONDS)
-        self.sock.connect(self._path)
-
-
 @click.command(epilog=EPILOG)
-@click.option("--url", default=DEFAULT_URL, show_default=True, envvar="KILNGATE_HEALTHCHECK_URL", show_envvar=True)
+@click.option(
+    "--url",
+    default=DEFAULT_URL,
+    show_default=True,
+    envvar="KILNGATE_HEALTHCHECK_URL",
+    show_envvar=True,
+    help="The page to ask: /readyz at the address in admin.address.",
+)
 def command(url: str) -> None:
     """Ask a running kilngate whether it is ready."""
     try:
@@ -53,17 +44,13 @@ def ask(url: str) -> tuple[int, str]:
 
     Raises:
         OSError, http.client.HTTPException: nobody answers, or not in HTTP.
-        Stop: the URL is neither http nor unix.
+        Stop: it is no URL of http.
     """
     parts = urlsplit(url)
-    if parts.scheme == "unix" and parts.path.startswith("/"):
-        connection: http.client.HTTPConnection = _UnixConnection(parts.path)
-        target = "/readyz"
-    elif parts.scheme == "http" and parts.hostname:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_SECONDS)
-        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
-    else:
-        raise Stop(f"not a URL I can ask: {url}; expected http://HOST:PORT/PATH or unix:/PATH", USAGE)
+    if parts.scheme != "http" or not parts.hostname:
+        raise Stop(f"not a URL I can ask: {url}; expected http://HOST:PORT/PATH", USAGE)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_SECONDS)
+    target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
     try:
         connection.request("GET", target)
         answer = connection.getresponse()

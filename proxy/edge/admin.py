@@ -1,22 +1,20 @@
 """The operator's port: metrics, health and version, over plain HTTP.
 
-It asks nobody who they are, so it listens on loopback or a unix socket unless the
-operator says otherwise, and offers nothing that changes anything.
+It asks nobody who they are, so it listens on loopback unless the operator says
+otherwise, and offers nothing that changes anything.
 """
 
-import contextlib
 import platform
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from aiohttp import web
 
 from proxy.edge.metrics_page import MetricsPage
 from proxy.errors import one_line
+from proxy.settings.address import Endpoint
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-UNIX = "unix:"
 INDEX = """\
 kilngate {version}
 
@@ -33,14 +31,14 @@ Check = Callable[[], str]
 class AdminServer:
     """Serves the operator's port.
 
-    `address` is `HOST:PORT`, `[V6]:PORT` or `unix:/path`. A check says what is wrong, or
-    nothing; `metrics` renders the metrics page and is called in a thread.
+    A check says what is wrong, or nothing; `metrics` renders the metrics page and is
+    called in a thread.
     """
 
     def __init__(
-        self, address: object, *, metrics: Callable[[], bytes], checks: Mapping[str, Check], version: str
+        self, address: Endpoint, *, metrics: Callable[[], bytes], checks: Mapping[str, Check], version: str
     ) -> None:
-        self._address = str(address)
+        self._address = address
         self._page = MetricsPage(metrics)
         self._checks = checks
         self._version = version
@@ -48,9 +46,8 @@ class AdminServer:
 
     @property
     def port(self) -> int:
-        """The TCP port that is listened on, also when port 0 was asked for; 0 for a unix socket."""
-        bound = self._runner.addresses[0] if self._runner and self._runner.addresses else ""
-        return bound[1] if isinstance(bound, tuple) else 0
+        """The port that is listened on, also when port 0 was asked for; 0 before the start."""
+        return self._runner.addresses[0][1] if self._runner and self._runner.addresses else 0
 
     async def start(self) -> None:
         """Open the port.
@@ -70,28 +67,13 @@ class AdminServer:
             app.router.add_get(path, answer)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
-        await self._site(self._runner).start()
-        if self._address.startswith(UNIX):
-            self._socket_path.chmod(0o660)
+        await web.TCPSite(self._runner, *self._address, reuse_address=True).start()
 
     async def stop(self) -> None:
         """Close the port; a scrape in progress may end."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-            if self._address.startswith(UNIX):
-                with contextlib.suppress(OSError):
-                    self._socket_path.unlink()
-
-    @property
-    def _socket_path(self) -> Path:
-        return Path(self._address.removeprefix(UNIX))
-
-    def _site(self, runner: web.AppRunner) -> web.BaseSite:
-        if self._address.startswith(UNIX):
-            return web.UnixSite(runner, str(self._socket_path))
-        host, _, port = self._address.rpartition(":")
-        return web.TCPSite(runner, host.strip("[]"), int(port), reuse_address=True)
 
     async def _index(self, _: web.Request) -> web.Response:
         return _text(INDEX.format(version=self._version))

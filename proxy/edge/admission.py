@@ -14,11 +14,14 @@ class Admission:
         self.most_per_address = most_per_address
         self._open: Counter[str] = Counter()
 
-    def fault(self, address: str) -> ConnectionFault | None:
-        """Say why one more connection from `address` is not taken; None if it is."""
+    def fault(self, address: str | None) -> ConnectionFault | None:
+        """Say why one more connection from `address` is not taken; None if it is.
+
+        A balancer's own connections are of many callers: for them `address` is None.
+        """
         if self._open.total() >= self.most:
             return ConnectionFault.TOO_MANY
-        if self._open[_network(address)] >= self.most_per_address:
+        if address is not None and self._open[_network(address)] >= self.most_per_address:
             return ConnectionFault.TOO_MANY_FROM_ADDRESS
         return None
 

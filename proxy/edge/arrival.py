@@ -10,6 +10,8 @@ from contextlib import suppress
 
 from proxy.edge.greeting import HTTP1_ANSWER, Speech, recognise
 from proxy.edge.host import Host
+from proxy.edge.peer import peer as written
+from proxy.edge.peer import plain_address
 from proxy.edge.proxy_header import MAX_HEADER_OCTETS, read_proxy_header
 from proxy.edge.tls import ServerTls
 from proxy.edge.tls_records import PeerClosed, TlsConnection, TlsFailed, Want
@@ -20,8 +22,8 @@ class Arrival:
     """One connection that was taken and is not yet HTTP/2.
 
     `done(arrival, octets)` is called with the octets that followed the preface, or with
-    None when the connection is closed. `address` and `peer` change if a PROXY header
-    names the caller.
+    None when the connection is closed. With `named` a PROXY header comes first: `address`
+    and `peer` become the caller's, unless `named(arrival, address)` says why it is not taken.
     """
 
     def __init__(
@@ -32,11 +34,10 @@ class Arrival:
         *,
         address: str,
         peer: str,
-        has_proxy_header: bool,
+        named: Callable[["Arrival", str], ConnectionFault | None] | None,
         done: Callable[["Arrival", bytes | None], None],
     ) -> None:
         self.sock = sock
-        self.socket_address = address
         self.address = address
         self.peer = peer
         self.number = host.next_connection()
@@ -44,12 +45,13 @@ class Arrival:
         self.tls: TlsConnection | None = None
         self._host = host
         self._server = tls
+        self._named = named
         self._done = done
         self._start = b""
         self._deadline_ns = self.opened_ns + host.listen.handshake_timeout
         self._fd = sock.fileno()
         self.is_closed = False
-        host.loop.add_reader(self._fd, self._read_header if has_proxy_header else self._begin)
+        host.loop.add_reader(self._fd, self._read_header if named else self._begin)
 
     def tick(self, now_ns: int) -> None:
         """Close a connection that takes too long."""
@@ -92,12 +94,28 @@ class Arrival:
         if header is None:
             if not start or len(start) == MAX_HEADER_OCTETS:
                 self.close(ConnectionFault.PROXY_HEADER, "no header")
+                return
+            # What was only looked at is still there to be read: wake us for more, or the loop would never rest.
+            self._wake_above(len(start))
             return
         self.sock.recv(header.octets)
-        if header.address is not None:
-            self.address = header.address
-            self.peer = f"{header.address}:{header.port}"
+        self._wake_above(0)
+        if header.address is not None and not self._name(plain_address(header.address), header.port):
+            return
         self._begin()
+
+    def _wake_above(self, octets: int) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, octets + 1)
+
+    def _name(self, address: str, port: int) -> bool:
+        """Take over who calls; tell whether it may go on."""
+        assert self._named is not None
+        self.peer = written(address, port)
+        if (fault := self._named(self, address)) is not None:
+            self.close(fault)
+            return False
+        self.address = address
+        return True
 
     def _begin(self) -> None:
         self._host.loop.add_reader(self._fd, self._shake)

@@ -39,6 +39,7 @@ _FAULTS = {
     ErrorCode.COMPRESSION_ERROR: ConnectionFault.COMPRESSION,
     ErrorCode.FRAME_SIZE_ERROR: ConnectionFault.FRAME_SIZE,
     ErrorCode.ENHANCE_YOUR_CALM: ConnectionFault.FLOOD,
+    ErrorCode.INTERNAL_ERROR: ConnectionFault.INTERNAL,
 }
 
 
@@ -113,8 +114,7 @@ class Downstream:
             self._fail(fault)
             return
         except Exception as error:  # a bug of ours ends this connection and no other
-            self._fail(ProtocolFault(ErrorCode.INTERNAL_ERROR, type(error).__name__))
-            host.world.report_bug(error)
+            self._fail_ourselves(error)
             return
         self._flush()
         if self._relay.has_more:
@@ -332,6 +332,8 @@ class Downstream:
             self._busy_ns = now_ns
         if self._conversation.tenant is None:
             if now_ns - self._begun_ns > self._host.listen.first_request_timeout:
+                # Whoever has a call open now waits for the keys of its token.
+                self._relay.end_calls(Refused(Reason.KEYS_UNAVAILABLE, detail="not in time"), now_ns)
                 self._goodbye(ConnectionFault.FIRST_REQUEST_LATE)
         elif now_ns - self._busy_ns > IDLE_NS:
             self._goodbye(ConnectionFault.IDLE)
@@ -365,6 +367,13 @@ class Downstream:
     def _fail(self, fault: ProtocolFault) -> None:
         self._relay.goaway(fault.code, why=fault.why)
         self._end(_FAULTS.get(fault.code, ConnectionFault.PROTOCOL), fault.why)
+
+    def _fail_ourselves(self, error: Exception) -> None:
+        """Tell the callers of all calls that it is our fault, as far as the relay still can, and end the connection."""
+        self._host.world.report_bug(error)
+        with suppress(Exception):
+            self._relay.end_calls(Refused(Reason.INTERNAL), self._host.now_ns())
+        self._fail(ProtocolFault(ErrorCode.INTERNAL_ERROR, type(error).__name__))
 
     def _end(self, fault: ConnectionFault | None, detail: str) -> None:
         """End all calls, say what is left to say, and close when it is out."""

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from proxy.edge.file_contents import Unfit, fault_of_pair, look, look_at_token_keys
 from proxy.identity.methods import jwt
 from proxy.settings.errors import START, Mistake, SettingsErrors
-from proxy.settings.parse import parse_with_places
+from proxy.settings.parse import judge, read_values
 from proxy.settings.references import Kind, Reference, references
 from proxy.settings.schema import Settings
 from proxy.settings.tree import Tree
@@ -47,11 +47,15 @@ def read_bundle(file: str | Path, *, now_wall_ns: int) -> Bundle:
         SettingsErrors: everything that is wrong, in the settings or in the files.
     """
     text = _octets_of_settings(str(file))
-    settings, tree = parse_with_places(text, file=str(file))
-    found = [_examined(reference, now_wall_ns) for reference in references(tree.root)]
-    mistakes = [_mistake(tree, one.reference, one.fault) for one in found if one.fault]
-    mistakes += _pairs(tree, found) + _token_keys(tree, settings, found)
-    if mistakes:
+    tree = read_values(text, file=str(file))
+    settings, mistakes = _judged(tree, str(file))
+    told = {mistake.path for mistake in mistakes}
+    found = [_examined(reference, now_wall_ns) for reference in references(tree.root) if reference.path not in told]
+    mistakes += [_mistake(tree, one.reference, one.fault) for one in found if one.fault]
+    mistakes += _pairs(tree, found)
+    if settings is not None:
+        mistakes += _token_keys(tree, settings, found)
+    if settings is None or mistakes:
         raise SettingsErrors(str(file), mistakes)
     warnings = settings.warnings() + [warning for one in found for warning in one.warnings]
     files = {one.reference.file: one.octets for one in found if one.reference.kind not in (Kind.SECRET, Kind.WRITTEN)}
@@ -66,6 +70,13 @@ class _Examined:
     octets: bytes = b""
     fault: str = ""
     warnings: tuple[str, ...] = ()
+
+
+def _judged(tree: Tree, file: str) -> tuple[Settings | None, list[Mistake]]:
+    try:
+        return judge(tree, file=file), []
+    except SettingsErrors as errors:
+        return None, list(errors.mistakes)
 
 
 def _octets_of_settings(file: str) -> bytes:

@@ -13,6 +13,7 @@ from proxy.edge.keys import read_key_files
 from proxy.edge.tls import ServerTls
 from proxy.events import CertificateLoaded, Event, RevocationListLoaded
 from proxy.identity.authenticator import Authenticator, Method
+from proxy.identity.chain import read_lists
 from proxy.identity.keyset import KeySets
 from proxy.identity.methods import jwt, mtls
 from proxy.units import SECOND_NS
@@ -45,6 +46,7 @@ def build(bundle: Bundle, *, earlier: KeySets | None, wall_ns: Callable[[], int]
         [files[method.ca_file] for method in certificates],
         settings.tls.min_version,
         settings.tls.strict,
+        [files[method.crl_file] for method in certificates if method.crl_file],
     )
     facts: list[Event] = []
     keysets = KeySets((method.source for method in settings.auth if isinstance(method, jwt.Config)), earlier=earlier)
@@ -53,7 +55,7 @@ def build(bundle: Bundle, *, earlier: KeySets | None, wall_ns: Callable[[], int]
     for method in certificates:
         facts += _loaded("ca", files[method.ca_file])
         if method.crl_file:
-            facts.append(_list_loaded(files[method.crl_file]))
+            facts += _lists_loaded(files[method.crl_file])
     authenticator = Authenticator([_method(each, bundle, keysets) for each in settings.auth], stranger=mtls.stranger)
     return Built(bundle, tls, authenticator, keysets, tuple(facts))
 
@@ -89,9 +91,8 @@ def _loaded(role: str, pem: bytes) -> Iterable[Event]:
         yield CertificateLoaded(role, certificate.subject.rfc4514_string(), until_ns)
 
 
-def _list_loaded(octets: bytes) -> Event:
-    is_pem = octets.lstrip().startswith(b"-----")
-    crl = x509.load_pem_x509_crl(octets) if is_pem else x509.load_der_x509_crl(octets)
-    until = crl.next_update_utc
-    until_ns = int(until.timestamp()) * SECOND_NS if until else 0
-    return RevocationListLoaded(crl.issuer.rfc4514_string(), until_ns, len(crl))
+def _lists_loaded(octets: bytes) -> Iterable[Event]:
+    for crl in read_lists(octets):
+        until = crl.next_update_utc
+        until_ns = int(until.timestamp()) * SECOND_NS if until else 0
+        yield RevocationListLoaded(crl.issuer.rfc4514_string(), until_ns, len(crl))

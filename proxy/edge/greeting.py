@@ -1,8 +1,9 @@
-"""The first octets of a caller, after TLS: what does it speak?"""
+"""The first octets of a caller: what does it speak?"""
 
 from enum import Enum
 from typing import Final
 
+from proxy.edge.proxy_header import SIGNATURE_2
 from proxy.http2.frames import PREFACE
 
 # Enough of an HTTP/1.1 request to know it for one.
@@ -31,6 +32,15 @@ class Speech(Enum):
     HTTP2 = "the HTTP/2 preface"
     HTTP1 = "an HTTP/1.1 request"
     OTHER = "something else"
+
+
+def instead_of_tls(start: bytes) -> str:
+    """Return a word for the operator on a caller who does not begin with TLS."""
+    if start.startswith((b"PROXY ", SIGNATURE_2)):
+        return "a PROXY header, from an address that is not in listen.proxy_protocol_from"
+    if start.startswith((PREFACE[:8], *_METHODS)):
+        return "HTTP without TLS"
+    return f"the first octets are {start[:8]!r}"
 
 
 def recognise(start: bytes | memoryview) -> Speech:

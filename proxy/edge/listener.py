@@ -15,6 +15,8 @@ from proxy.edge.admission import Admission
 from proxy.edge.arrival import Arrival
 from proxy.edge.downstream import Downstream
 from proxy.edge.host import Caller, Host
+from proxy.edge.peer import peer as written
+from proxy.edge.peer import plain_address
 from proxy.edge.tls import ServerTls
 from proxy.errors import Refused
 from proxy.events import ConnectionFault, ConnectionOpened, ConnectionRefused, Warned
@@ -33,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        OSError: the address is taken or not ours.
+        OSError: the address is taken or not ours; the text names it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -44,9 +46,9 @@ def listen(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
         sock.listen(BACKLOG)
         sock.setblocking(False)
-    except OSError:
+    except OSError as error:
         sock.close()
-        raise
+        raise OSError(f"cannot listen on {written(host, port)} (listen.address): {error.strerror}") from error
     return sock
 
 
@@ -153,7 +155,7 @@ class Listener:
             except OSError as error:
                 self._rest(error)
                 return
-            self._take(sock, address[0], address[1])
+            self._take(sock, plain_address(address[0]), address[1])
 
     def _rest(self, error: OSError) -> None:
         """Accept nothing for a moment: there is nothing to accept with."""
@@ -164,8 +166,9 @@ class Listener:
         self._host.loop.call_later(EXHAUSTED_S, self._accept_again)
 
     def _take(self, sock: socket.socket, address: str, port: int) -> None:
-        peer = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-        if (fault := self._admission.fault(address)) is not None:
+        peer = written(address, port)
+        is_balancer = _is_in(address, self._balancers)
+        if (fault := self._admission.fault(None if is_balancer else address)) is not None:
             sock.close()
             self._host.world.emit(ConnectionRefused(peer, fault))
             return
@@ -178,7 +181,7 @@ class Listener:
             self.tls,
             address=address,
             peer=peer,
-            has_proxy_header=_is_in(address, self._balancers),
+            named=self._named if is_balancer else None,
             done=self._arrived,
         )
         self._host.world.emit(ConnectionOpened(arrival.number, peer))
@@ -186,20 +189,22 @@ class Listener:
             self._admission.enter(address)
             self._arrivals.add(arrival)
 
+    def _named(self, arrival: Arrival, address: str) -> ConnectionFault | None:
+        """Count a connection from a balancer as one of the caller's own address; say why it is not taken."""
+        self._admission.leave(arrival.address)
+        fault = self._admission.fault(address)
+        self._admission.enter(address if fault is None else arrival.address)
+        return fault
+
     def _arrived(self, arrival: Arrival, start: bytes | None) -> None:
         """An arrival became an HTTP/2 connection, or was closed."""
         if arrival not in self._arrivals:
             return
         self._arrivals.discard(arrival)
         self._is_smaller.set()
-        self._admission.leave(arrival.socket_address)
         if start is None or arrival.tls is None:
+            self._admission.leave(arrival.address)
             return
-        # Behind a load balancer the caller's own address counts from here on.
-        if self._admission.fault(arrival.address) is ConnectionFault.TOO_MANY_FROM_ADDRESS:
-            arrival.close(ConnectionFault.TOO_MANY_FROM_ADDRESS)
-            return
-        self._admission.enter(arrival.address)
         self._callers.add(Downstream(self._host, arrival, arrival.tls, start))
 
 

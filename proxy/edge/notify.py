@@ -36,10 +36,6 @@ class Notifier:
         """No new calls; builds may still end."""
         self._tell("STOPPING=1", "STATUS=letting builds end")
 
-    def status(self, text: str) -> None:
-        """Show `text` in `systemctl status`."""
-        self._tell(f"STATUS={one_line(text)}")
-
     async def watchdog(self) -> None:
         """Say twice in each interval that the event loop turns; return at once if nobody asked."""
         while self._is_heard and self.watchdog_seconds:

@@ -4,7 +4,7 @@ A caller's certificate is asked for but never demanded, and OpenSSL's verdict on
 it is written down instead of ending the handshake: `identity` judges it later
 and refuses in gRPC, with a sentence that the caller's tool prints. A refused
 handshake would be twenty seconds of silence there. `strict` brings the refusal
-in the handshake back.
+in the handshake back, of revoked certificates too.
 
 Nothing is resumed (no tickets, no cache): each connection proves its identity anew.
 """
@@ -19,6 +19,7 @@ from OpenSSL import SSL, crypto
 
 from proxy.edge.tls_bindings import said
 from proxy.edge.tls_records import NoCommonProtocol, TlsConnection
+from proxy.identity.chain import read_lists
 from proxy.identity.credentials import ChainFault
 
 MinVersion = Literal["1.2", "1.3"]
@@ -46,8 +47,13 @@ _OPTIONS = (
 # The callback is called for every fault of every certificate sent; a list of a thousand tells no more than these.
 _MOST_FAULTS = 16
 
+# openssl/x509_vfy.h: no revocation list of an issuer, one that is not valid yet, one that is out of date. Whether that
+# matters is for `identity` to say (`crl_policy`), in a sentence.
+_LISTS_TELL_NOTHING = frozenset({3, 11, 12})
+
 # X509_V_FLAG_PARTIAL_CHAIN: an intermediate in a `ca_file` is trusted as it stands there, without its root.
 _PARTIAL_CHAIN = crypto.X509StoreFlags.PARTIAL_CHAIN
+_REVOCATION = crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL
 
 
 class ServerTls:
@@ -61,6 +67,7 @@ class ServerTls:
         cas: PEM bundles of the authorities whose client certificates are trusted; empty: no certificate is asked for.
         min_version: the oldest TLS version spoken.
         strict: refuse a missing or bad client certificate in the handshake.
+        crls: files of revocation lists of the authorities; looked at only if `strict`.
 
     Raises:
         ValueError: a file or bundle cannot be used; the text says which and why.
@@ -73,6 +80,7 @@ class ServerTls:
         cas: Sequence[bytes] = (),
         min_version: MinVersion = "1.3",
         strict: bool = False,
+        crls: Sequence[bytes] = (),
     ) -> None:
         self._context = context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(_VERSIONS[min_version])
@@ -86,6 +94,8 @@ class ServerTls:
         _load_identity(context, certificate_file, key_file)
         if cas:
             _trust(context, cas, strict=strict)
+        if strict and crls:
+            _look_at_lists(context, crls)
 
     def wrap(self, sock: socket.socket) -> TlsConnection:
         """Return the server's side of TLS on a connected, non-blocking socket."""
@@ -120,6 +130,15 @@ def _trust(context: SSL.Context, cas: Sequence[bytes], *, strict: bool) -> None:
         context.set_verify(SSL.VERIFY_PEER, _write_down)
 
 
+def _look_at_lists(context: SSL.Context, crls: Sequence[bytes]) -> None:
+    store = context.get_cert_store()
+    assert store is not None
+    for octets in crls:
+        for each in read_lists(octets):
+            store.add_crl(each)
+    store.set_flags(_PARTIAL_CHAIN | _REVOCATION)
+
+
 def _write_down(connection: SSL.Connection, _cert: crypto.X509, code: int, depth: int, ok: int) -> bool:
     if not ok:
         faults: list[ChainFault] = connection.get_app_data()
@@ -128,12 +147,13 @@ def _write_down(connection: SSL.Connection, _cert: crypto.X509, code: int, depth
     return True
 
 
-def _demand(_connection: SSL.Connection, _cert: crypto.X509, _code: int, _depth: int, ok: int) -> bool:
-    return bool(ok)
+def _demand(connection: SSL.Connection, cert: crypto.X509, code: int, depth: int, ok: int) -> bool:
+    return bool(ok) or code in _LISTS_TELL_NOTHING or not _write_down(connection, cert, code, depth, ok)
 
 
 def _choose_protocol(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    """Choose HTTP/2. Not called when nothing is offered, which stock buildx does."""
-    if b"h2" in offered:
-        return b"h2"
+    """Choose HTTP/2, else HTTP/1.1 to say what this port is. Not called when nothing is offered, as buildx does."""
+    for known in (b"h2", b"http/1.1"):
+        if known in offered:
+            return known
     raise NoCommonProtocol(f"offered {', '.join(repr(name)[1:] for name in offered[:4])}")

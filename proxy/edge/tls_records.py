@@ -11,6 +11,7 @@ from enum import Enum
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
+from proxy.edge.greeting import instead_of_tls
 from proxy.edge.tls_bindings import (
     ARRIVED_OCTETS,
     SEALED_OCTETS,
@@ -49,7 +50,7 @@ class Want(Enum):
 
 
 class NoCommonProtocol(Exception):
-    """The caller offered application protocols, and HTTP/2 is not among them."""
+    """The caller offered application protocols, and HTTP is not among them."""
 
 
 class TlsFailed(Exception):
@@ -124,7 +125,7 @@ class TlsConnection:
             raise TlsFailed(HandshakeResult.FAILED, str(error), ConnectionFault.ALPN) from error
         except SSL.Error as error:
             self._send_alert()
-            raise _failure(error) from error
+            raise _failure(error, self._faults) from error
         except (OSError, PeerClosed) as error:
             raise TlsFailed(HandshakeResult.FAILED, str(error)) from error
         if want is Want.DONE:
@@ -158,7 +159,7 @@ class TlsConnection:
         if not octets:
             raise PeerClosed("closed in the handshake")
         if not self._has_begun and octets[0] != _HANDSHAKE_RECORD:
-            raise TlsFailed(HandshakeResult.NOT_TLS, f"the first octets are {octets[:8]!r}")
+            raise TlsFailed(HandshakeResult.NOT_TLS, instead_of_tls(octets))
         self._has_begun = True
         self._connection.bio_write(octets)
         return True
@@ -365,10 +366,11 @@ def _cut(octets: Octets) -> Iterator[Octets]:
         yield view[at : at + SEALED_OCTETS]
 
 
-def _failure(error: SSL.Error) -> TlsFailed:
+def _failure(error: SSL.Error, faults: Sequence[ChainFault]) -> TlsFailed:
     detail = said(error)
     if "peer did not return a certificate" in detail:
         return TlsFailed(HandshakeResult.NO_CERTIFICATE, detail)
     if "certificate verify failed" in detail:
-        return TlsFailed(HandshakeResult.BAD_CERTIFICATE, detail)
+        words = [text for fault in faults if (text := fault_text(fault.code))]
+        return TlsFailed(HandshakeResult.BAD_CERTIFICATE, ": ".join([detail, *words]))
     return TlsFailed(HandshakeResult.FAILED, detail)

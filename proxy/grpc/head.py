@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxy.errors import Refused
-from proxy.grpc.timeout import parse_timeout
 from proxy.reasons import Reason
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -29,6 +28,8 @@ _UNWELCOME = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"content-length"}
 )
 _SINGULAR = frozenset({b"host", b"te", b"content-type", b"grpc-timeout", b"grpc-encoding"})
+# PROTOCOL-HTTP2.md, "Timeout": at most 8 digits and a unit. The daemon keeps the time; we only see that it can be read.
+_TIMEOUT = re.compile(rb"[0-9]{1,8}[HMSmun]")
 _BINARY = re.compile(rb"[A-Za-z0-9+/]*={0,2}(?:,[A-Za-z0-9+/]*={0,2})*")
 
 # Whoever sits behind may believe these about the caller: only we may say them, and we
@@ -43,11 +44,9 @@ _WITHHELD_PREFIXES = (b"x-kilngate", b"x-forwarded", b"x-tenant", b"x-auth", b"x
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """A head that may be judged: `path` exactly as sent, `timeout_ns` None if there is no deadline."""
+    """A head that may be judged; `path` is exactly as sent."""
 
     path: bytes
-    timeout_ns: int | None
-    encoding: bytes
     authorization: tuple[bytes, ...]
     fields: tuple[tuple[bytes, bytes], ...]
 
@@ -70,8 +69,6 @@ def parse_request(fields: Fields) -> RequestHead:
     _check_meaning(pseudo, said)
     return RequestHead(
         path=pseudo[b":path"],
-        timeout_ns=_timeout_ns(said.get(b"grpc-timeout")),
-        encoding=said.get(b"grpc-encoding", b"identity"),
         authorization=tuple(value for name, value in regular if name == b"authorization"),
         fields=tuple(fields),
     )
@@ -143,15 +140,8 @@ def _check_meaning(pseudo: dict[bytes, bytes], said: dict[bytes, bytes]) -> None
         raise _malformed("te is not trailers")
     if said.get(b"content-type") not in _CONTENT_TYPES:
         raise _malformed("the content-type is not application/grpc")
-
-
-def _timeout_ns(value: bytes | None) -> int | None:
-    if value is None:
-        return None
-    try:
-        return parse_timeout(value)
-    except ValueError as error:
-        raise _malformed(str(error)) from None
+    if b"grpc-timeout" in said and not _TIMEOUT.fullmatch(said[b"grpc-timeout"]):
+        raise _malformed("malformed grpc-timeout")
 
 
 def _is_base64(value: bytes) -> bool:

@@ -17,7 +17,7 @@ from proxy.http2 import frames
 from proxy.http2.abuse import Budgets
 from proxy.http2.calls import Call, Calls, Fields
 from proxy.http2.credit import Window
-from proxy.http2.frames import DEFAULT_WINDOW_OCTETS, ErrorCode
+from proxy.http2.frames import DEFAULT_WINDOW_OCTETS, Buffer, ErrorCode
 from proxy.http2.hpack import Decoder, Encoder
 from proxy.http2.stream import Stream
 from proxy.reasons import Code, Reason
@@ -28,8 +28,6 @@ MAX_HEADER_LIST_OCTETS = 32_768
 # BuildKit's error trailers carry stack traces: 21 kB were seen for a RUN of 6 kB.
 MAX_ANSWER_LIST_OCTETS = 1 << 20
 _OK_HEAD = ((b":status", b"200"), (b"content-type", b"application/grpc"))
-
-Buffer = bytes | memoryview
 
 
 class Daemon(Enum):
@@ -63,6 +61,8 @@ class Exchange:
         self.budgets = Budgets()
         # Whether the caller has something to measure: its PINGs after our DATA are BDP estimates.
         self.answered_since_ping = False
+        # The caller counts with windows that it does not grant yet: the ACK of its SETTINGS is under way (6.9.2).
+        self.is_back_paused = False
 
     def open_stream(self, number: int, fields: Fields, now_ns: int) -> Stream:
         """Return a new stream of the caller."""
@@ -198,7 +198,7 @@ class Exchange:
 
     def pump_back(self, stream: Stream) -> None:
         """Send what waits of an answer as far as the caller's windows reach, then its trailers."""
-        if stream.back:
+        if stream.back and not self.is_back_paused:
             self.to_caller += stream.back.send_on(stream.number, stream.down, self.down, is_last=False)
             self.answered_since_ping = True
         if stream.trailers is not None and not stream.back:

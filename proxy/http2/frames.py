@@ -19,6 +19,8 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final
 
+Buffer = bytes | memoryview
+
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 # high octet of the length, its low 16 bits, type, flags, stream with the reserved bit on top

@@ -133,8 +133,14 @@ class FromDaemon:
         )
 
     def _keep(self, stream: Stream, octets: memoryview, *, payload_octets: int, now_ns: int) -> None:
-        """Take octets that cannot go on as they are: rewrite them, or let them wait for the caller's windows."""
+        """Take octets that cannot go on as they are: rewrite them, or let them wait for the caller's windows.
+
+        Raises:
+            ProtocolFault: FLOW_CONTROL_ERROR, the daemon sends more than it may.
+        """
         exchange = self._exchange
+        if payload_octets > exchange.down.may:
+            raise ProtocolFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the caller's window takes")
         for window in (exchange.down, stream.down):
             window.drop(payload_octets)
         if stream.rewriter is None:

@@ -13,8 +13,8 @@ from typing import Any
 from proxy.errors import Refused
 from proxy.http2 import frames
 from proxy.http2.calls import Calls
-from proxy.http2.exchange import Buffer, Daemon, Exchange
-from proxy.http2.frames import ErrorCode
+from proxy.http2.exchange import Daemon, Exchange
+from proxy.http2.frames import Buffer, ErrorCode
 from proxy.http2.from_caller import OWN_PING, FromCaller
 from proxy.http2.from_daemon import FromDaemon
 from proxy.http2.settings import SettingsExchange

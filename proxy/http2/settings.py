@@ -64,12 +64,13 @@ class SettingsExchange:
             exchange.down_initial += change
             for stream in exchange.streams.values():
                 stream.down.shift(change)
-            exchange.pump_all_back()
         if change and exchange.daemon is Daemon.READY:
             exchange.to_daemon.append(frames.settings([(INITIAL_WINDOW_SIZE, exchange.down_initial)]))
             self._daemon_owes.append(True)
+            exchange.is_back_paused = True
         else:
             exchange.to_caller.append(frames.SETTINGS_ACK)
+            exchange.pump_all_back()
 
     def daemon_said(self, entries: list[tuple[int, int]]) -> None:
         """Take SETTINGS of the daemon."""
@@ -109,3 +110,5 @@ class SettingsExchange:
         """Take an ACK of the daemon."""
         if self._daemon_owes and self._daemon_owes.popleft():
             self._exchange.to_caller.append(frames.SETTINGS_ACK)
+            self._exchange.is_back_paused = any(self._daemon_owes)
+            self._exchange.pump_all_back()

@@ -119,14 +119,6 @@ class KeySets:
             raise Refused(Reason.KEYS_UNAVAILABLE, detail=f"no keys of {issuer}")
         raise Refused(Reason.TOKEN_UNKNOWN_KEY, detail=f"{issuer} has no {algorithm} key of that id")
 
-    def ages_ns(self, *, now_wall_ns: int) -> dict[str, int | None]:
-        """Return how old the keys of each remote issuer are; None if there are none."""
-        return {
-            issuer: max(0, now_wall_ns - known.learned_at_ns) if known.keys else None
-            for issuer, known in self._known.items()
-            if known.source.is_remote
-        }
-
 
 def _usable_keys(known: _Known, now_wall_ns: int) -> KeySet | None:
     is_stale = known.source.is_remote and now_wall_ns - known.learned_at_ns >= STALE_LIMIT_NS

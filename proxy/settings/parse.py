@@ -21,14 +21,14 @@ def parse(text: bytes, *, file: str) -> Settings:
     Raises:
         SettingsErrors: all of the mistakes in the file.
     """
-    return parse_with_places(text, file=file)[0]
+    return judge(read_values(text, file=file), file=file)
 
 
-def parse_with_places(text: bytes, *, file: str) -> tuple[Settings, Tree]:
-    """Read settings, and keep where each value stands, for errors that are found later.
+def read_values(text: bytes, *, file: str) -> Tree:
+    """Read the values of a settings file, right or wrong, and where each of them stands.
 
     Raises:
-        SettingsErrors: all of the mistakes in the file.
+        SettingsErrors: it is not YAML, or empty.
     """
     try:
         tree = read_tree(text)
@@ -37,12 +37,21 @@ def parse_with_places(text: bytes, *, file: str) -> tuple[Settings, Tree]:
     if tree.root is None and not tree.mistakes:
         raise SettingsErrors(file, [Mistake(START, (), "the file is empty; expected settings")])
     tree.root = located(tree.root, dirname(file))
+    return tree
+
+
+def judge(tree: Tree, *, file: str) -> Settings:
+    """Return the settings that the values make.
+
+    Raises:
+        SettingsErrors: all of the mistakes in the file.
+    """
     settings, found = _validated(tree)
     told = {mistake.path for mistake in tree.mistakes if mistake.path}
     found = tree.mistakes + [mistake for mistake in found if not _is_covered(mistake.path, told)]
     if settings is None or found:
         raise SettingsErrors(file, found)
-    return settings, tree
+    return settings
 
 
 def _validated(tree: Tree) -> tuple[Settings | None, list[Mistake]]:

@@ -50,7 +50,7 @@ class AuditFile:
         try:
             is_regular = stat.S_ISREG(os.fstat(fd).st_mode)
             if is_regular:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(fd)
             tail = read_tail(_last_octets(fd)) if is_regular else Tail()
         except BaseException:
             os.close(fd)
@@ -117,6 +117,14 @@ def read_tail(end: bytes) -> Tail:
         return Tail(last[0], digest(lines[-1]), is_open=bool(rest))
     seen = [link[0] for link in map(read_link, lines[:-1]) if link is not None]
     return Tail(seen[-1] if seen else 0, digest(lines[-1]), is_torn=True, is_open=bool(rest))
+
+
+def _lock(fd: int) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as held:
+        # Two writers would break each other's chain.
+        raise BlockingIOError(held.errno, "another kilngate writes this audit log: give each its own file") from None
 
 
 def _last_octets(fd: int) -> bytes:

@@ -71,9 +71,11 @@ class LogSink:
     def __call__(self, event: Event) -> None:
         """Log `event`."""
         level = level_of(event)
-        if level >= self._level:
+        is_clock = type(event) is LoopLagged
+        # A tick in time is no news, not even for debugging.
+        if level >= self._level and not (is_clock and level is Level.DEBUG):
             self._log(level, say(event))
-        elif type(event) is LoopLagged:  # a clock that ticks: a flood that stopped is told, too
+        elif is_clock:  # a clock that ticks: a flood that stopped is told, too
             self._tell_held(self._gate.ended(self._now_ns()))
 
     def close(self) -> None:

@@ -77,8 +77,8 @@ TABLE = (
         BUILDS,
         "counter",
         ("tenant", "result"),
-        "Real builds ended: success, error (the build's own fault), canceled (by the caller) or lost (daemon or farm). "
-        "Buildx's probe before each build is not counted.",
+        "Real builds ended: success, error (the build's own fault), canceled (by the caller), lost (daemon or farm) or "
+        "denied (a limit of the tenant). Buildx's probe before each build is not counted.",
     ),
     Metric(
         BUILD_DURATION,
@@ -92,7 +92,8 @@ TABLE = (
         BUILD_STEPS,
         "counter",
         ("tenant", "kind"),
-        "Steps of ended builds as BuildKit counts them. Kinds overlap: cached / total is the cache hit ratio.",
+        "Steps of ended builds as BuildKit counts them: total, cached, completed, and warnings. Kinds overlap: "
+        "cached / total is the cache hit ratio.",
     ),
     Metric(
         TRANSFER,
@@ -160,7 +161,7 @@ TABLE = (
         AUDIT_ERRORS,
         "counter",
         (),
-        "Failed attempts to write the audit log. With audit.on_failure deny, calls are refused until one succeeds.",
+        "Failed attempts to write the audit log. With audit.on_failure refuse, no call is taken until one succeeds.",
     ),
     Metric(AUDIT_RECORDS, "gauge", (), "Records in the audit chain when its head was last noted in the log."),
     Metric(

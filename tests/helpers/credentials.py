@@ -4,6 +4,8 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
+
 from proxy.lab.client import Buildx
 from tests.helpers.certificates import DAY, SERVER_AUTH, Authority, Issued, uri
 
@@ -60,6 +62,15 @@ class People:
     def revoked(self) -> Shown:
         """Return a client whose certificate is on the farm's revocation list."""
         return self._revoked
+
+    def revoke(self, shown: Shown) -> None:
+        """Put a client's certificate on the farm's revocation list, alone."""
+        certificate = x509.load_pem_x509_certificate(shown.certificate.read_bytes())
+        self.crl.write_bytes(self._authority.crl(certificate.serial_number, number=2))
+
+    def renew_server(self) -> None:
+        """Issue the server's certificate anew, in its files."""
+        self._write("server", self._authority.server(SERVER_NAME, "localhost", "127.0.0.1"))
 
     def _issued(
         self, file: str, authority: Authority, tenant: str = TENANT, name: str = "alice", **odd: object

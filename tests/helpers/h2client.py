@@ -1,5 +1,6 @@
 """A caller that may say anything: HTTP/2 over TLS, frame by frame, with a deadline for every answer."""
 
+import hashlib
 import socket
 import ssl
 import time
@@ -70,10 +71,10 @@ def tls_context(ca: Path, shown: Shown | None, alpn: Sequence[str] = ("h2",)) ->
     return context
 
 
-def connect(address: str) -> socket.socket:
-    """Return a TCP connection to HOST:PORT."""
+def connect(address: str, source: str = "") -> socket.socket:
+    """Return a TCP connection to HOST:PORT, from an address of this machine if `source` names one."""
     host, _, port = address.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+    return socket.create_connection((host.strip("[]"), int(port)), PATIENCE_S, (source, 0) if source else None)
 
 
 @dataclass
@@ -92,10 +93,15 @@ class Heard:
 
 
 class H2Client:
-    """One connection. `hear_*` read until what they name has come, and fail after `PATIENCE_S`."""
+    """One connection. `hear_*` read until what they name has come, and fail after `PATIENCE_S`.
 
-    def __init__(self, address: str, context: ssl.SSLContext) -> None:
-        self.sock = context.wrap_socket(connect(address), server_hostname=SERVER_NAME)
+    `before_tls` is said first, from the address `source`, as a load balancer does.
+    """
+
+    def __init__(self, address: str, context: ssl.SSLContext, *, source: str = "", before_tls: bytes = b"") -> None:
+        plain = connect(address, source)
+        plain.sendall(before_tls)
+        self.sock = context.wrap_socket(plain, server_hostname=SERVER_NAME)
         self.heard = Heard()
         self._kept = b""
         self._block = b""
@@ -140,6 +146,16 @@ class H2Client:
             if one.stream == stream and ends:
                 return self.heard
         raise Silence(f"closed before the end of stream {stream}: {self.heard}")
+
+    def hear_bulk(self, stream: int) -> str:
+        """Read until a stream has ended with its trailers; return the SHA-256 of its octets instead of keeping them."""
+        digest = hashlib.sha256()
+        for one, payload in self._frames(time.monotonic() + PATIENCE_S):
+            if one.kind == frames.DATA and one.stream == stream:
+                digest.update(payload)
+            elif one.kind == frames.HEADERS and one.stream == stream and one.flags & frames.END_STREAM:
+                return digest.hexdigest()
+        raise Silence(f"closed before the end of stream {stream}")
 
     def hear_pong(self, opaque: bytes) -> Heard:
         """Ask for an answer to a PING and read until it comes."""

@@ -32,13 +32,20 @@ from proxy.units import SECOND_NS
 from tests.helpers.h2client import call_fields
 
 # What becomes of a call, by its path.
-PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER, SWAPPED, REWRITTEN = (
-    b"/" + word for word in b"pass read doom no own later swap turn".split()
+PASSED, READ, DOOMED, REFUSED, ANSWERED, TOLD, LATER, SWAPPED, REWRITTEN = (
+    b"/" + word for word in b"pass read doom no own told later swap turn".split()
 )
-PATHS = (PASSED, READ, DOOMED, REFUSED, ANSWERED, LATER, SWAPPED, REWRITTEN)
-OWN_ANSWER = frame(b"ok" * 50)
+PATHS = (PASSED, READ, DOOMED, REFUSED, ANSWERED, TOLD, LATER, SWAPPED, REWRITTEN)
+OWN_ANSWER = frame(b"ok")
+# Longer than any window is at first.
+LONG_OWN_ANSWER = frame(b"own answer" * 10_000)
 LAST_WORD = b"that is all"
 MESSAGE_LIMIT_OCTETS = 1 << 20
+
+
+def own_answer(stream: int) -> bytes:
+    """Return the answer of our own on that stream: every fourth is a long one."""
+    return LONG_OWN_ANSWER if stream % 8 == 7 else OWN_ANSWER
 
 
 def swapped(stream: int, message: bytes) -> bytes:
@@ -93,10 +100,10 @@ class Judge:
             tuple(fields),
             stream,
             path,
-            is_read=path in (READ, DOOMED, SWAPPED),
+            is_read=path in (READ, DOOMED, TOLD, SWAPPED),
             is_observed=path == READ,
             is_rewritten=path == REWRITTEN,
-            answer=OWN_ANSWER if path == ANSWERED else None,
+            answer=own_answer(stream) if path == ANSWERED else None,
         )
         return self.calls[stream]
 
@@ -105,6 +112,8 @@ class Judge:
         self.messages[call.stream] = message
         if call.path == DOOMED:
             raise Refused(Reason.FOREIGN_REF, tenant="payments")
+        if call.path == TOLD:
+            return Verdict(answer=own_answer(call.stream))
         # Every second message waits on, as a Status waits for its build.
         call.is_waiting = call.stream % 4 == 1
         if call.is_waiting:
@@ -289,6 +298,12 @@ class Relayed:
             if self.judge.calls[stream].path == REWRITTEN:
                 side.wants = frame(side.wants) + frame(b"")
             self.daemon.collect()
+
+    def fill(self, stream: int) -> None:
+        """Let the daemon answer with as much as it may."""
+        self.answer(stream, 200_000)
+        while self.daemon.say(stream, 1 << 20):
+            pass
 
     def end_answer(self, stream: int) -> None:
         """Let the daemon end an answer that is complete."""

@@ -42,6 +42,15 @@ def test_the_image_runs_as_nobody_in_particular_and_stops_in_peace() -> None:
     assert 'CMD ["kilngate", "healthcheck"]' in text
 
 
+def test_the_audit_volume_belongs_to_the_one_who_writes_it() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    user, group = re.findall(r"(?m)^USER ([0-9]+):([0-9]+)$", text)[0]
+
+    # Docker gives a new volume the owner that its directory has in the image.
+    assert f"RUN install -d -o {user} -g {group} -m 0750 /var/log/kilngate\n" in text
+    assert "audit:/var/log/kilngate" in services()["kilngate"]["volumes"]
+
+
 def test_every_file_that_the_image_is_built_from_is_let_through() -> None:
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = re.findall(r"(?m)^COPY (?!--from)(.+) \./?\S*$", (ROOT / "Dockerfile").read_text())

@@ -6,6 +6,7 @@ would take longer than the operator wants to wait is ended with a sentence.
 
 import secrets
 import signal
+import time
 from pathlib import Path
 
 from proxy.lab.context import write_context
@@ -55,5 +56,25 @@ def test_a_build_that_takes_too_long_is_told_why_it_ends(
         exit_code = door.child.wait(20)
 
     wait_step(command, runs=False, timeout_s=5)
+    assert f"[KG-{Reason.DRAIN_DEADLINE.number}] " in done.stdout
+    assert (done.returncode, exit_code) == (1, 1)
+
+
+def test_a_second_signal_ends_builds_at_once(
+    start_door: StartDoor, new_builder: NewBuilder, busybox: Path, tmp_path: Path
+) -> None:
+    door = start_door()
+    command, line = step(1_000_000)
+
+    with new_builder(door).building(write_context(tmp_path / "context", busybox, line)) as running:
+        wait_step(command, runs=True, timeout_s=30)
+        door.child.signal(signal.SIGTERM)
+        while door.is_ready():
+            time.sleep(0.02)
+        wait_step(command, runs=True, timeout_s=1)
+        door.child.signal(signal.SIGTERM)
+        done = running.finish()
+        exit_code = door.child.wait(20)
+
     assert f"[KG-{Reason.DRAIN_DEADLINE.number}] " in done.stdout
     assert (done.returncode, exit_code) == (1, 1)

@@ -273,7 +273,7 @@ def test_old_versions_of_tls_are_refused(door: Door, people: People, version: ss
 def test_a_caller_that_offers_other_protocols_only_is_refused(door: Door, people: People) -> None:
     label = {"reason": ConnectionFault.ALPN.value}
     before = door.metric(CLOSED, label)
-    context = tls_context(people.ca, people.client(), alpn=["http/1.1"])
+    context = tls_context(people.ca, people.client(), alpn=["http/1.0"])
     with suppress(OSError), H2Client(door.address, context) as client:
         client.say(frames.PREFACE + GREETING)
 
@@ -287,6 +287,19 @@ def test_a_caller_that_offers_no_protocol_is_served(door: Door, people: People) 
         client.greet()
 
         assert client.call(1, HEALTH).status(1) == "0"
+
+
+@pytest.mark.parametrize("alpn", [(), ("http/1.1",), ("http/1.1", "h3")])
+def test_who_speaks_http_1_reads_what_this_port_is(door: Door, people: People, alpn: tuple[str, ...]) -> None:
+    context = tls_context(people.ca, None, alpn=alpn)
+    with context.wrap_socket(connect(door.address), server_hostname=SERVER_NAME) as caller:
+        caller.sendall(b"GET / HTTP/1.1\r\nHost: farm.test\r\n\r\n")
+        said = b""
+        while octets := caller.recv(4096):
+            said += octets
+
+    assert said.startswith(b"HTTP/1.1 426 ")
+    assert b"This is kilngate, the front door of a BuildKit farm." in said
 
 
 def test_no_session_is_ever_resumed(door: Door, people: People) -> None:

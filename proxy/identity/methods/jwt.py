@@ -46,7 +46,12 @@ class Jwt:
         token = self._read(shown)
         if token is None:
             return None
-        until_ns = self._verify(token, now_wall_ns)
+        try:
+            until_ns = self._verify(token, now_wall_ns)
+        except Refused as refused:
+            # Who shows it is not proven; whose token it is not, an operator must see.
+            refused.detail = ": ".join(filter(None, (self.name, refused.detail)))
+            raise
         subject = self._subject(token.claims)
         rule = first_match(self._config.rules, token.claims)
         if rule is None:

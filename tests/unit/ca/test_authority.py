@@ -158,3 +158,35 @@ def test_an_authority_whose_files_are_broken_is_told(authority: Authority) -> No
     )
     with pytest.raises(AuthorityError, match="not an elliptic curve key"):
         Authority.load(authority.directory)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ([], "give either --server NAME, or --tenant TENANT and --subject NAME"),
+        (["--tenant", "payments"], "give either --server NAME, or --tenant TENANT and --subject NAME"),
+        (["--server", "farm.test", "--tenant", "payments"], "give either --server NAME, or"),
+        (["--server", "farm.test", "--subject", "alice"], "give either --server NAME, or"),
+        (["--server", "farm.test", "--life", "99y"], "--life: a duration is a number and a unit"),
+    ],
+)
+def test_a_certificate_is_for_a_server_or_for_a_client_and_lasts_some_time(
+    authority: Authority, arguments: list[str], what: str
+) -> None:
+    done = CliRunner().invoke(command, ["issue", str(authority.directory), *arguments])
+
+    assert done.exit_code == 2
+    assert what in done.stderr
+    assert not (authority.directory / "server.pem").exists()
+
+
+@pytest.mark.parametrize("life", [timedelta(0), timedelta(days=3651), timedelta(days=999_999_999)])
+def test_a_certificate_lasts_some_time_and_no_longer_than_its_authority(authority: Authority, life: timedelta) -> None:
+    for issue in (
+        lambda: authority.issue_client("payments", "alice", life=life),
+        lambda: authority.issue_server(["farm.test"], life=life),
+    ):
+        with pytest.raises(AuthorityError, match="at most 3649 days"):
+            issue()
+
+    assert not list(authority.directory.glob("*-alice.*"))

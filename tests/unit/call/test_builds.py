@@ -107,7 +107,7 @@ def test_a_build_that_never_was_told_ends_without_a_word() -> None:
         (Code.UNAVAILABLE, Reason.UPSTREAM_LOST, BuildResult.LOST),
         (Code.UNAVAILABLE, Reason.DRAIN_DEADLINE, BuildResult.LOST),
         (Code.INTERNAL, Reason.INTERNAL, BuildResult.LOST),
-        (Code.DEADLINE_EXCEEDED, Reason.DEADLINE_EXCEEDED, BuildResult.ERROR),
+        (Code.DEADLINE_EXCEEDED, None, BuildResult.ERROR),
     ],
 )
 def test_how_the_solve_ended_is_how_the_build_ended(code: Code, reason: Reason | None, result: BuildResult) -> None:

@@ -132,13 +132,23 @@ def test_a_call_that_was_refused_before_it_was_read_is_told_of_nobody() -> None:
     assert (told.call, told.caller, told.method) == (CallId(1, 7), None, "unknown")
 
 
-def test_a_method_that_nobody_knows_is_told_without_its_path() -> None:
+def test_a_method_that_nobody_knows_has_its_path_in_the_detail_and_in_no_label() -> None:
     farm = Farm()
     line = farm.connect()
     line.begin(NO_SUCH)
     (told,) = farm.heard(CallRefused)
 
     assert (told.caller, told.method, told.reason) == (BADGES["builder"], "unknown", Reason.METHOD_UNKNOWN)
+    assert told.detail == dict(NO_SUCH)[b":path"].decode()
+
+
+def test_whose_certificate_was_refused_is_told_although_nobody_was_proven() -> None:
+    farm = Farm()
+    line = farm.connect(badge=None, certificate=PresentedCertificate(chain=(b"der",)))
+    line.call(INFO)
+    (told,) = farm.heard(CallRefused)
+
+    assert (told.caller, told.detail) == (None, "subject=nobody")
 
 
 def test_a_role_that_does_not_suffice_is_refused_with_what_is_needed() -> None:
@@ -175,6 +185,22 @@ def test_a_stranger_who_keeps_trying_loses_the_connection() -> None:
 
     assert fault.value.code is ErrorCode.ENHANCE_YOUR_CALM
     assert line.conversation.strangers_refused == STRANGER_CALLS
+
+
+def test_calls_that_wait_for_keys_count_until_somebody_is_proven() -> None:
+    farm = Farm()
+    farm.badges.lacks_keys = True
+    line = farm.connect()
+    waiting = [line.begin(head_of(INFO)) for _ in range(STRANGER_CALLS)]
+    with pytest.raises(ProtocolFault) as fault:
+        line.begin(head_of(INFO))
+    farm.badges.lacks_keys = False
+    for stream in waiting:
+        line.ask(stream, head_of(INFO))
+    more = [line.begin(head_of(INFO)) for _ in range(STRANGER_CALLS)]
+
+    assert fault.value.code is ErrorCode.ENHANCE_YOUR_CALM
+    assert set(waiting + more) <= line.calls.keys()
 
 
 # --- keys that must be fetched --------------------------------------------------------------

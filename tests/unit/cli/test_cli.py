@@ -146,10 +146,21 @@ def test_config_show_prints_settings_that_can_be_read_again(tmp_path: Path) -> N
 
 
 def test_config_show_needs_a_file_that_is_there(tmp_path: Path) -> None:
-    code, _, error = run("config", "show", str(tmp_path / "nowhere.yaml"))
+    file = tmp_path / "nowhere.yaml"
+    code, _, error = run("config", "show", str(file))
 
-    assert code == 1
-    assert "nowhere.yaml" in error
+    assert (code, error) == (78, f"{file}:1:1: cannot be read: No such file or directory\n")
+
+
+def test_config_show_names_files_so_that_they_are_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kilngate.yaml").write_text(SETTINGS)
+    monkeypatch.chdir(tmp_path)
+
+    shown = json.loads(run("config", "show", "-o", "json", "kilngate.yaml")[1])
+
+    assert shown["tls"]["certificate_file"] == f"{tmp_path}/a.pem"
 
 
 def test_config_schema_prints_the_committed_schema() -> None:

@@ -54,6 +54,15 @@ def test_limits_that_change_count_from_then_on() -> None:
     assert admission.fault("192.0.2.1") is ConnectionFault.TOO_MANY
 
 
+def test_connections_of_a_balancer_count_for_all_and_for_no_address() -> None:
+    admission = entered("192.0.2.1", "192.0.2.1", most=3)
+    before = admission.fault(None)
+    admission.enter("192.0.2.1")
+
+    assert before is None
+    assert admission.fault(None) is ConnectionFault.TOO_MANY
+
+
 @given(st.lists(st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2"])))
 def test_nothing_is_remembered_of_those_who_left(addresses: list[str]) -> None:
     admission = entered(*addresses)

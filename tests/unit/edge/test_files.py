@@ -158,10 +158,16 @@ def test_the_settings_file_itself_may_be_missing(tmp_path: Path) -> None:
     assert told(tmp_path) == ["kilngate.yaml:1:1: cannot be read: No such file or directory"]
 
 
-def test_mistakes_in_the_settings_come_before_any_file_is_read(home: Path) -> None:
-    (home / "kilngate.yaml").write_text("tls: {certificate_file: nowhere}\n")
+def test_mistakes_in_the_settings_and_in_the_files_are_told_in_one_go(home: Path) -> None:
+    (home / "server.key").unlink()
+    (home / "kilngate.yaml").write_text(SETTINGS + "  sink: yes\ndrain: {timeout: 5}\nlog: {level_file: x}\n")
 
-    assert [line.split(": ")[1] for line in told(home)] == ["listen.address", "tls.key_file"]
+    assert told(home) == [
+        "kilngate.yaml:4:13: tls.key_file: cannot read server.key: No such file or directory",
+        "kilngate.yaml:17:3: audit.sink: unknown key; expected file, sync or on_failure",
+        "kilngate.yaml:18:18: drain.timeout: a duration is a number and a unit: 500ms, 10s, 5m, 24h or 7d (got 5)",
+        "kilngate.yaml:19:7: log.level_file: unknown key; did you mean 'level'?",
+    ]
 
 
 def test_a_key_that_everybody_may_read_is_a_warning(home: Path) -> None:

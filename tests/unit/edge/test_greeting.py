@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.edge.greeting import HTTP1_ANSWER, PLAIN_ANSWER, Speech, recognise
+from proxy.edge.greeting import HTTP1_ANSWER, PLAIN_ANSWER, Speech, instead_of_tls, recognise
+from proxy.edge.proxy_header import SIGNATURE_2
 from proxy.http2.frames import PREFACE
 
 
@@ -54,3 +55,18 @@ def test_a_browser_reads_how_to_build() -> None:
     assert head.startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
     assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
     assert body == PLAIN_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("start", "word"),
+    [
+        (b"PROXY TCP4 192.0.2.7", "a PROXY header, from an address that is not in listen.proxy_protocol_from"),
+        (SIGNATURE_2 + b"\x21", "a PROXY header, from an address that is not in listen.proxy_protocol_from"),
+        (b"GET / HTTP/1.1\r\n", "HTTP without TLS"),
+        (PREFACE, "HTTP without TLS"),
+        (b"SSH-2.0-OpenSSH_9.2", "the first octets are b'SSH-2.0-'"),
+        (b"\0", "the first octets are b'\\x00'"),
+    ],
+)
+def test_what_is_spoken_instead_of_tls_is_named(start: bytes, word: str) -> None:
+    assert instead_of_tls(start) == word

@@ -23,13 +23,13 @@ def test_systemd_hears_the_life_of_the_process(manager: tuple[socket.socket, str
     notifier = Notifier({"NOTIFY_SOCKET": path})
     notifier.ready("serving 0.0.0.0:8443")
     notifier.reloading(1_234_567_890_123)
-    notifier.status("line\nREADY=1")
+    notifier.ready("line\nREADY=1")
     notifier.stopping()
 
     assert [sock.recv(500) for _ in range(4)] == [
         b"READY=1\nSTATUS=serving 0.0.0.0:8443",
         b"RELOADING=1\nMONOTONIC_USEC=1234567890\nSTATUS=reloading",
-        b"STATUS=line?READY=1",
+        b"READY=1\nSTATUS=line?READY=1",
         b"STOPPING=1\nSTATUS=letting builds end",
     ]
 
@@ -56,9 +56,9 @@ def test_a_manager_that_does_not_read_never_makes_it_wait(manager: tuple[socket.
     sock, path = manager
     notifier = Notifier({"NOTIFY_SOCKET": path})
     for _ in range(5000):
-        notifier.status("x" * 190)
+        notifier.ready("x" * 190)
 
-    assert sock.recv(500).startswith(b"STATUS=x")
+    assert sock.recv(500).startswith(b"READY=1\nSTATUS=x")
 
 
 @pytest.mark.parametrize(

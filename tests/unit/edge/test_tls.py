@@ -7,12 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxy.edge.tls import ServerTls
 from proxy.edge.tls_records import PeerClosed, TlsConnection, TlsFailed, Want
 from proxy.events import ConnectionFault, HandshakeResult
 from tests.helpers.certificates import (
     CLIENT_AUTH,
+    DAY,
     SERVER_AUTH,
     Authority,
     Issued,
@@ -198,6 +201,51 @@ def test_strict_refuses_a_bad_certificate_with_the_alert_for_it(place: Place) ->
     assert "certificate expired" in told
 
 
+@pytest.mark.parametrize("is_der", [False, True])
+def test_strict_refuses_a_revoked_certificate_with_the_alert_for_it(place: Place, is_der: bool) -> None:
+    leaver = place.authority.issue(purposes=[CLIENT_AUTH])
+    crl = place.authority.crl(leaver.certificate.serial_number)
+    if is_der:
+        crl = x509.load_pem_x509_crl(crl).public_bytes(Encoding.DER)
+
+    failure, told = refused(place.server(strict=True, crls=[crl]), place.context(leaver))
+
+    assert failure.result is HandshakeResult.BAD_CERTIFICATE
+    assert failure.detail == "certificate verify failed: certificate revoked"
+    assert "certificate revoked" in told
+
+
+@pytest.mark.parametrize("began", [-3 * DAY, timedelta(hours=1)])
+def test_strict_leaves_it_to_the_call_what_a_list_out_of_its_time_means(place: Place, began: timedelta) -> None:
+    alice = place.authority.issue(purposes=[CLIENT_AUTH])
+    crl = place.authority.crl(began=began, ends=began + DAY)
+
+    shown = met(place.server(strict=True, crls=[crl]), place.context(alice)).presented
+
+    assert shown is not None
+    assert shown.faults == ()
+
+
+def test_strict_leaves_it_to_the_call_what_a_missing_list_means(place: Place) -> None:
+    between = place.authority.intermediate("Payments CA")
+    alice = between.issue(purposes=[CLIENT_AUTH])
+
+    shown = met(place.server(strict=True, crls=[place.authority.crl()]), place.context(alice)).presented
+
+    assert shown is not None
+    assert shown.faults == ()
+
+
+def test_a_revoked_certificate_is_refused_in_the_call_if_not_strict(place: Place) -> None:
+    leaver = place.authority.issue(purposes=[CLIENT_AUTH])
+    crl = place.authority.crl(leaver.certificate.serial_number)
+
+    shown = met(place.server(crls=[crl]), place.context(leaver)).presented
+
+    assert shown is not None
+    assert shown.faults == ()
+
+
 # --- versions, ciphers, protocols -----------------------------------------------------------
 
 
@@ -247,7 +295,14 @@ def test_tls_1_1_and_older_is_always_refused(place: Place, version: ssl.TLSVersi
 
 
 @pytest.mark.parametrize(
-    ("offered", "chosen"), [(None, b""), (["h2"], b"h2"), (["http/1.1", "h2"], b"h2"), (["h2", "http/1.1"], b"h2")]
+    ("offered", "chosen"),
+    [
+        (None, b""),
+        (["h2"], b"h2"),
+        (["http/1.1", "h2"], b"h2"),
+        (["h2", "http/1.1"], b"h2"),
+        (["h3", "http/1.1"], b"http/1.1"),
+    ],
 )
 def test_http_2_is_chosen_where_it_is_offered_and_no_offer_is_fine(
     place: Place, offered: list[str] | None, chosen: bytes
@@ -259,8 +314,8 @@ def test_http_2_is_chosen_where_it_is_offered_and_no_offer_is_fine(
     assert client.tls.selected_alpn_protocol() == (chosen.decode() or None)
 
 
-@pytest.mark.parametrize("offered", [["http/1.1"], ["h3", "h2c"], ["x" * 255]])
-def test_an_offer_without_http_2_is_refused_with_the_alert_for_it(place: Place, offered: list[str]) -> None:
+@pytest.mark.parametrize("offered", [["http/1.0"], ["h3", "h2c"], ["x" * 255]])
+def test_an_offer_without_http_is_refused_with_the_alert_for_it(place: Place, offered: list[str]) -> None:
     failure, told = refused(place.server(), place.context(alpn=offered))
 
     assert failure.fault is ConnectionFault.ALPN
@@ -270,7 +325,7 @@ def test_an_offer_without_http_2_is_refused_with_the_alert_for_it(place: Place, 
 
 def test_one_refused_offer_does_not_trouble_the_next_caller(place: Place) -> None:
     server = place.server()
-    refused(server, place.context(alpn=["http/1.1"]))
+    refused(server, place.context(alpn=["http/1.0"]))
 
     connection = met(server, place.context(alpn=["h2"]))
 

@@ -62,11 +62,10 @@ class Ends(RuleBasedStateMachine):
         self.window.drop(octets)
         self.sender_may -= octets
 
-    @rule(octets=st.integers(1, 20))
-    def octets_of_ours_are_added(self, octets: int) -> None:
+    @rule(octets=OCTETS)
+    def octets_of_ours_wait(self, octets: int) -> None:
         self.window.put(octets)
-        self.window.release(octets)
-        self.receiver_takes -= octets
+        self.kept += octets
 
     @rule(octets=st.integers(1, 1 << 20))
     def the_receiver_widens(self, octets: int) -> None:
@@ -152,6 +151,20 @@ def test_octets_of_ours_are_taken_from_the_next_credit() -> None:
 
     assert (early, window.grant()) == (0, 3)
     assert (window.may, window.takes) == (103, 103)
+
+
+def test_octets_of_ours_that_wait_are_served_before_the_sender_gets_credit() -> None:
+    window = Window(100)
+    window.may -= 100
+    window.put(7)
+    window.widen(5)
+    early = window.grant()
+    window.release(5)
+    window.widen(5)
+    window.release(2)
+
+    assert early == 0
+    assert (window.grant(), window.may, window.takes) == (3, 3, 3)
 
 
 def test_an_allowance_lets_the_sender_send_more_than_the_receiver_takes() -> None:

@@ -23,8 +23,10 @@ from tests.helpers.relayed import (
     REFUSED,
     REWRITTEN,
     SWAPPED,
+    TOLD,
     Peer,
     Relayed,
+    own_answer,
     rewritten,
     swapped,
 )
@@ -52,6 +54,7 @@ def on(peer_name: str, act: Callable[[Relayed, int, int], Any]) -> Callable[[Rel
 STEPS: dict[str, Callable[[Relayed, int, int], Any]] = {
     "call": lambda s, which, octets: s.call(PATHS[which % len(PATHS)], octets),
     "call through": lambda s, _, octets: s.call(PASSED, octets),
+    "call for our answer": lambda s, which, __: s.call((ANSWERED, TOLD)[which % 2], 0),
     "caller says": on("caller", lambda s, stream, octets: s.caller.say(stream, octets)),
     "caller ends": on("caller", lambda s, stream, _: s.end_request(stream)),
     "caller resets": on("caller", lambda s, stream, _: s.caller.reset(stream)),
@@ -62,6 +65,7 @@ STEPS: dict[str, Callable[[Relayed, int, int], Any]] = {
     "daemon opens": lambda s, _, __: s.open_daemon(),
     "daemon hears": lambda s, _, octets: s.daemon.receive(octets),
     "daemon answers": on("daemon", lambda s, stream, octets: s.answer(stream, octets)),
+    "daemon fills": on("daemon", lambda s, stream, _: s.fill(stream)),
     "daemon says": on("daemon", lambda s, stream, octets: s.daemon.say(stream, octets)),
     "daemon ends": on("daemon", lambda s, stream, _: s.end_answer(stream)),
     "daemon resets": on("daemon", lambda s, stream, _: s.daemon.reset(stream)),
@@ -103,9 +107,14 @@ def check_octets(end: Relayed) -> None:
             assert said.is_reset or heard.is_reset or heard.heard == wanted
     for number, answered in end.daemon.streams.items():
         asked = end.caller.streams[number]
+        if number in end.judge.messages and end.judge.calls[number].path == TOLD:
+            continue
         wanted = answer_of(end, number)
         assert wanted.startswith(asked.heard)
         assert asked.is_reset or answered.is_reset or asked.heard == wanted
+    for number, path in ((number, call.path) for number, call in end.judge.calls.items()):
+        if path == ANSWERED or (path == TOLD and number in end.judge.messages):
+            check_own_answer(end, number)
     for number, observed in end.judge.observed.items():
         assert end.daemon.streams[number].wants.startswith(observed)
 
@@ -128,6 +137,19 @@ def answer_of(end: Relayed, number: int) -> bytes:
 
 def path_of(end: Relayed, number: int) -> bytes:
     return dict(end.daemon.requests[number])[b":path"]
+
+
+def check_own_answer(end: Relayed, number: int) -> None:
+    """Ours follows what the daemon said before we answered, whole; to the daemon that call is over."""
+    asked, answered = end.caller.streams[number], end.daemon.streams.get(number)
+    own = own_answer(number)
+    if asked.has_heard_end:
+        before = asked.heard.removesuffix(own)
+        assert len(before) + len(own) == len(asked.heard)
+        assert before == (answered.wants[: len(before)] if answered else b"")
+    else:
+        assert asked.is_reset
+    assert answered is None or (answered.is_reset and answered.heard == b"")
 
 
 def check_windows(end: Relayed) -> None:
@@ -153,7 +175,7 @@ def check_ends(end: Relayed) -> None:
     assert sorted(end.judge.ended_) == sorted(end.judge.begun)
     for number, fields in end.daemon.requests.items():
         assert dict(fields)[b":path"] not in (REFUSED, ANSWERED)
-        if dict(fields)[b":path"] == DOOMED:
+        if dict(fields)[b":path"] in (DOOMED, TOLD):
             assert end.daemon.streams[number].heard == b""
     for number, message in end.judge.messages.items():
         assert message == end.caller.streams[number].wants[5:]

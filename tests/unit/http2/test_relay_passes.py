@@ -33,7 +33,7 @@ from proxy.http2.settings import MAX_UNACKNOWLEDGED
 from proxy.reasons import Code, Reason
 from tests.helpers.h2client import head, plain_block
 from tests.helpers.hostile import GREETING
-from tests.helpers.relayed import ANSWERED, OWN_ANSWER, PASSED, READ, REFUSED, Admitted, Judge
+from tests.helpers.relayed import ANSWERED, OWN_ANSWER, PASSED, READ, REFUSED, TOLD, Admitted, Judge
 
 ANSWER_HEAD = plain_block([(b":status", b"200"), (b"content-type", b"application/grpc")])
 TRAILERS = plain_block([(b"grpc-status", b"0")])
@@ -564,6 +564,20 @@ def test_an_answer_of_ours_is_a_whole_answer(piece_octets: int) -> None:
     assert wire.judge.codes[3] == (Code.OK, None)
 
 
+@PIECES
+def test_an_answer_of_ours_to_a_message_that_was_read_ends_the_call_at_the_daemon(piece_octets: int) -> None:
+    wire = Wire(piece_octets)
+    wire.caller(head(3, TOLD) + data_frames(3, framed(b"tell me"), end_stream=True))
+    wire.daemon(frames.headers(3, ANSWER_HEAD) + data_frames(3, b"too late"))
+
+    assert octets_of(wire.to_caller, 3) == OWN_ANSWER
+    assert kinds(wire.to_caller)[:3] == [(HEADERS, 3), (DATA, 3), (HEADERS, 3)]
+    assert kinds(wire.to_daemon)[:2] == [(HEADERS, 3), (RST_STREAM, 3)]
+    assert credit(wire.to_caller, 0) == len(framed(b"tell me"))
+    assert credit(wire.to_daemon, 0) == len(b"too late") - len(OWN_ANSWER)
+    assert wire.relay.open_streams == 0
+
+
 def test_an_answer_of_ours_is_paid_with_the_next_credit_of_the_caller() -> None:
     wire = Wire()
     wire.caller(head(3, ANSWERED, end_stream=True) + frames.window_update(0, 3))
@@ -572,6 +586,15 @@ def test_an_answer_of_ours_is_paid_with_the_next_credit_of_the_caller() -> None:
 
     assert early == []
     assert credit(wire.to_daemon, 0) == 3
+
+
+def test_who_asks_for_our_answers_again_and_again_is_no_nuisance() -> None:
+    wire = Wire()
+    for stream in range(3, 1603, 8):
+        wire.caller(head(stream, ANSWERED, end_stream=True))
+
+    assert len(wire.judge.codes) == 201
+    assert only(wire.to_caller, GOAWAY) == []
 
 
 def test_streams_above_the_limit_are_refused_unread() -> None:

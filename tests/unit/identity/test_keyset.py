@@ -142,12 +142,8 @@ def test_a_reload_forgets_a_source_that_changed_and_reads_files_again() -> None:
     assert refusal(KeySets([FILE], earlier=known(FILE))) is Reason.KEYS_UNAVAILABLE
 
 
-def test_the_age_of_remote_keys_is_told() -> None:
+def test_the_sources_are_told_in_their_order() -> None:
     other = KeySource("https://other.example.com", Origin.URL, "https://other.example.com/keys")
     keysets = KeySets([REMOTE, other])
-    keysets.learn(ISSUER, KEYS, now_wall_ns=NOW_NS)
 
-    assert keysets.ages_ns(now_wall_ns=NOW_NS + 7) == {ISSUER: 7, other.issuer: None}
-    assert keysets.ages_ns(now_wall_ns=NOW_NS - 7)[ISSUER] == 0
-    assert known(FILE).ages_ns(now_wall_ns=NOW_NS) == {}
     assert keysets.sources == (REMOTE, other)

@@ -42,7 +42,7 @@ def test_a_second_writer_is_kept_out(path: Path) -> None:
     first = AuditFile(path)
     first.open()
 
-    with pytest.raises(BlockingIOError):
+    with pytest.raises(BlockingIOError, match="another kilngate writes this audit log"):
         AuditFile(path).open()
     first.close()
 

@@ -135,6 +135,16 @@ def test_ordinary_calls_are_for_debugging_only() -> None:
     assert [line.split(" reference")[0][28:] for line in desk.lines()] == ["INFO    call ended"]
 
 
+def test_a_loop_that_is_in_time_is_no_news_even_for_debugging() -> None:
+    desk = Desk(level=Level.DEBUG)
+    desk.sink(said.LoopLagged(1_000_000))
+    before = desk.lines()
+    desk.sink(said.LoopLagged(told.SECOND_NS))
+
+    assert before == []
+    assert "event loop was late" in desk.lines()[0]
+
+
 def test_form_and_level_may_change_while_it_runs() -> None:
     desk = Desk()
     desk.sink.configure(form="json", level=Level.DEBUG)

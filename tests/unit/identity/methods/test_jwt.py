@@ -244,3 +244,15 @@ def test_an_operator_reads_how_the_rules_see_a_token_even_a_forged_one() -> None
     ]
     assert method().explain(shown(OTHER.sign(claims("https://other.example.com")))) == []
     assert method().explain(Credentials()) == []
+
+
+@pytest.mark.parametrize(
+    ("claims", "detail"),
+    [
+        ({"exp": NOW_SECONDS - 7200, "iat": NOW_SECONDS - 7500}, "github"),
+        ({"aud": "somebody else"}, "github: our audience is not in it"),
+        ({"sub": ""}, "github: it has no subject (sub)"),
+    ],
+)
+def test_the_operator_is_told_which_issuers_token_was_refused(claims: dict[str, object], detail: str) -> None:
+    assert refusal(KEY.sign(github_claims(**claims))).detail == detail

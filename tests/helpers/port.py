@@ -1,0 +1,43 @@
+"""The public port in the test's own process: a real listener, TLS and dialer around a world of the test's own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from proxy.buildkit.address import UpstreamAddress
+from proxy.edge.dialer import Dialer
+from proxy.edge.host import Host
+from proxy.edge.listener import Listener, listen
+from proxy.edge.tls import ServerTls
+from proxy.edge.watch import Poller
+from proxy.settings.listen import Listen
+from tests.helpers.credentials import People
+from tests.helpers.talk import Farm
+
+PATIENCE_S = 20.0
+
+
+@asynccontextmanager
+async def open_port(farm: Farm, people: People, daemon: Path, **settings: Any) -> AsyncIterator[str]:
+    """Yield the address of an open port before the daemon at a unix socket; wait in the end until all have left."""
+    dialer = Dialer(UpstreamAddress("unix", str(daemon)), wait_ns=0)
+    rules, loop = Listen(**settings), asyncio.get_running_loop()
+    poller = Poller(loop)
+    sock = listen("127.0.0.1", 0)
+    port = Listener(
+        sock,
+        listen=rules,
+        tls=ServerTls(people.server.certificate, people.server.key, [people.ca.read_bytes()]),
+        make_host=lambda listener: Host(
+            farm.world, rules, loop, poller, open_daemon=dialer.open, closed=listener.closed
+        ),
+    )
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        running = [group.create_task(work) for work in (port.run(), dialer.run())]
+        yield f"127.0.0.1:{sock.getsockname()[1]}"
+        await port.wait_empty()
+        for task in running:
+            task.cancel()
+    poller.close()
