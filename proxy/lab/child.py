@@ -1,29 +1,16 @@
-"""Processes that we start, and end together with all they started.
+"""Processes that we start, and end together with all they started."""
 
-Processes are ended by their ids only. A process may be gone and its id given to
-another by the time we signal it, so an id is remembered with the time at which
-its process started.
-"""
-
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+
+from proxy.processes import descendants, end, end_with_parent
 
 
 class ChildFailed(Exception):
     """A process that we started ended, or was not ready in time; the text has the end of its log."""
-
-
-class ProcessId(NamedTuple):
-    """A process, told from a later one with the same number by its start (clock ticks since boot)."""
-
-    number: int
-    start_ticks: int
 
 
 class Child:
@@ -109,82 +96,6 @@ class Child:
         self.signal(signal.SIGKILL)
         end(family)
         return self.wait(15.0)
-
-
-@cache
-def end_with_parent() -> tuple[str, ...]:
-    """Return the words before a command that have the kernel end it with its parent; none where they are not known.
-
-    The parent is the thread that starts it: start children from the main thread (prctl(2), PR_SET_PDEATHSIG).
-    """
-    words = ("setpriv", "--pdeathsig", "TERM")
-    try:
-        done = subprocess.run([*words, "true"], stderr=subprocess.DEVNULL, check=False)
-    except OSError:
-        return ()
-    return words if done.returncode == 0 else ()
-
-
-def stop_process(process: ProcessId, timeout_s: float) -> None:
-    """End a process that is not our own child, such as one left over by a run that was cut short."""
-    family = [*descendants(process.number), process]
-    send(process, signal.SIGTERM)
-    wait_gone([process], timeout_s)
-    end(family)
-
-
-def descendants(pid: int) -> list[ProcessId]:
-    """Return all processes beneath `pid`, parents first."""
-    children: dict[int, list[ProcessId]] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        if found := read_stat(int(entry.name)):
-            children.setdefault(found[1], []).append(found[0])
-    found_all: list[ProcessId] = []
-    wanted = [pid]
-    while wanted:
-        below = children.get(wanted.pop(), [])
-        found_all += below
-        wanted += [process.number for process in below]
-    return found_all
-
-
-def identify(pid: int) -> ProcessId | None:
-    """Return the process that has this id now, None if there is none or it is dead and not yet reaped."""
-    found = read_stat(pid)
-    return found[0] if found else None
-
-
-def read_stat(pid: int) -> tuple[ProcessId, int] | None:
-    """Return the process and its parent's id. Source: proc(5), /proc/pid/stat fields 3, 4 and 22."""
-    try:
-        # The second field, the name, may hold spaces and brackets: count from its end.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else (ProcessId(pid, int(fields[19])), int(fields[1]))
-
-
-def end(processes: Sequence[ProcessId]) -> None:
-    """Kill those that still run, and wait until the kernel has ended them."""
-    for process in processes:
-        send(process, signal.SIGKILL)
-    wait_gone(processes, 5.0)
-
-
-def wait_gone(processes: Sequence[ProcessId], timeout_s: float) -> None:
-    """Wait until none of them runs, or the time is over."""
-    deadline = time.monotonic() + timeout_s
-    while any(identify(process.number) == process for process in processes) and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-
-def send(process: ProcessId, number: signal.Signals) -> None:
-    """Signal a process, unless it is gone or its id belongs to another by now."""
-    if identify(process.number) == process:
-        try:
-            os.kill(process.number, number)
-        except ProcessLookupError:
-            return
 
 
 def tail(log: Path, lines: int = 15) -> str:

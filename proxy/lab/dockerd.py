@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from proxy.lab.child import Child, ChildFailed, identify, stop_process
+from proxy.lab.child import Child, ChildFailed
 from proxy.lab.missing import Missing
 from proxy.lab.packages import Packages
 from proxy.lab.sockets import answers_http2, remove_sockets, socket_directory
+from proxy.processes import identify, stop_process
 
 SUITE = "trixie"
 # Trixie's runc is linked against this glibc; on an older one bookworm's runs, with the rest of trixie.

@@ -8,18 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.lab.child import (
-    Child,
-    ChildFailed,
-    ProcessId,
-    descendants,
-    end_with_parent,
-    identify,
-    send,
-    stop_process,
-    wait_gone,
-)
+from proxy.lab.child import Child, ChildFailed
 from proxy.lab.program import SOURCE
+from proxy.processes import descendants, end_with_parent, identify, wait_gone
 
 SHELL_WITH_GRANDCHILD = ["sh", "-c", "sleep 60 & sleep 60 & echo started; wait"]
 STUBBORN = [
@@ -55,29 +46,11 @@ def test_kill_ends_the_descendants_too(family: Child) -> None:
     assert family.exit_code == -9
 
 
-def test_a_leftover_of_another_run_is_ended_with_its_descendants(family: Child) -> None:
-    leftover = identify(family.pid)
-    assert leftover
-
-    stop_process(leftover, 5.0)
-
-    assert family.wait(5) == -15
-
-
 def test_a_process_that_ignores_the_request_is_made_to_end(tmp_path: Path) -> None:
     child = Child(STUBBORN, tmp_path / "log")
     child.wait_ready(lambda: "started" in child.log.read_text(), 10)
 
     assert child.stop(timeout_s=0.1) == -9
-
-
-def test_an_id_that_belongs_to_another_process_by_now_is_left_alone(tmp_path: Path) -> None:
-    bystander = Child(["sleep", "60"], tmp_path / "log")
-
-    send(ProcessId(bystander.pid, start_ticks=1), subprocess.signal.SIGKILL)
-
-    assert bystander.exit_code is None
-    bystander.kill()
 
 
 def test_a_child_that_ends_early_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -121,10 +94,3 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
     except FileNotFoundError:
         return False
-
-
-def test_we_are_a_process_with_an_identity() -> None:
-    found = identify(os.getpid())
-
-    assert found
-    assert found.number == os.getpid()
