@@ -230,6 +230,45 @@ class UpstreamChanged:
     detail: str = ""
 
 
+class DaemonEnd(Enum):
+    """Why a daemon that kilngate runs ended; the value is the metric label."""
+
+    IDLE = "idle"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStarted:
+    """A daemon that kilngate runs answers; times are wall clock. `tenant` is empty if it is the whole pool's."""
+
+    pool: str
+    tenant: str
+    begun_wall_ns: int
+    ended_wall_ns: int
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonNotStarted:
+    """A daemon that kilngate runs ended before it answered, or did not answer in time."""
+
+    pool: str
+    tenant: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonEnded:
+    """A daemon that kilngate runs is gone, `lasted_ns` after it had begun to answer."""
+
+    pool: str
+    tenant: str
+    end: DaemonEnd
+    lasted_ns: int
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateLoaded:
     """A certificate of ours or a trusted CA was loaded. `role` is "server" or "ca"."""
@@ -253,7 +292,8 @@ class SettingsLoaded:
     """A generation of settings took effect; `digest` is the SHA-256 of the file.
 
     Certificates and revocation lists of a generation are told before it. `issuers` are
-    the token issuers it trusts, None if they are as before.
+    the token issuers it trusts, `upstreams` the daemons of others that it uses; None if
+    they are as before. `pools` have daemons that kilngate runs.
     """
 
     generation: int
@@ -262,6 +302,8 @@ class SettingsLoaded:
     at_wall_ns: int
     changed: tuple[str, ...] = ()
     issuers: tuple[str, ...] | None = None
+    upstreams: tuple[str, ...] | None = None
+    pools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +372,9 @@ Event = (
     | TokenKeysFetched
     | TokenKeysFailed
     | UpstreamChanged
+    | DaemonStarted
+    | DaemonNotStarted
+    | DaemonEnded
     | CertificateLoaded
     | RevocationListLoaded
     | SettingsLoaded

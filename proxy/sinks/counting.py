@@ -39,6 +39,9 @@ class Counting:
             said.TokenKeysFetched: self._keys_fetched,
             said.TokenKeysFailed: self._keys_failed,
             said.UpstreamChanged: self._upstream_changed,
+            said.DaemonStarted: self._daemon_started,
+            said.DaemonNotStarted: self._daemon_not_started,
+            said.DaemonEnded: self._daemon_ended,
             said.CertificateLoaded: self._certificate_loaded,
             said.RevocationListLoaded: self._revocation_list_loaded,
             said.SettingsLoaded: self._settings_loaded,
@@ -166,14 +169,27 @@ class Counting:
             self._passed(tenant, 0, 0)
         tally.keep((m.CERTIFICATE_END, m.CRL_NEXT_UPDATE), self._loaded)
         self._loaded = {}
+        for pool in event.pools:
+            self._begin_pool(pool)
         if event.issuers is not None:
             names = (m.KEYS_FETCHED_AT, m.KEYS_FAILURES)
             tally.keep(names, {(name, one_line(issuer)) for name in names for issuer in event.issuers})
+        if event.upstreams is not None:
+            names = (m.UPSTREAM_UP, m.UPSTREAM_INFO)
+            used = {one_line(upstream) for upstream in event.upstreams}
+            tally.keep(names, {key for key in tally.values if key[0] in names and key[1] in used})
         tally.keep((m.GENERATION,), ((m.GENERATION, event.digest),))
         tally.values[m.GENERATION, event.digest] = 1
         tally.values[(m.RELOAD_OK,)] = 1
         tally.values[(m.RELOADED_AT,)] = event.at_wall_ns / SECOND_NS
         tally.values[m.RELOADS, "success"] += 1
+
+    def _begin_pool(self, pool: str) -> None:
+        self._tally.values[m.DAEMONS_RUNNING, pool] += 0
+        for result in ("success", "failure"):
+            self._tally.values[m.DAEMON_STARTS, pool, result] += 0
+        for end in said.DaemonEnd:
+            self._tally.values[m.DAEMON_ENDS, pool, end.value] += 0
 
     def _reload_failed(self, _: said.ReloadFailed) -> None:
         self._loaded = {}
@@ -189,6 +205,18 @@ class Counting:
             for key in [key for key in values if key[:2] == (m.UPSTREAM_INFO, upstream)]:
                 del values[key]
             values[m.UPSTREAM_INFO, upstream, one_line(event.version)] = 1
+
+    def _daemon_started(self, event: said.DaemonStarted) -> None:
+        self._tally.values[m.DAEMONS_RUNNING, event.pool] += 1
+        self._tally.values[m.DAEMON_STARTS, event.pool, "success"] += 1
+        self._tally.observe((m.DAEMON_START_DURATION, event.pool), event.ended_wall_ns - event.begun_wall_ns)
+
+    def _daemon_not_started(self, event: said.DaemonNotStarted) -> None:
+        self._tally.values[m.DAEMON_STARTS, event.pool, "failure"] += 1
+
+    def _daemon_ended(self, event: said.DaemonEnded) -> None:
+        self._tally.values[m.DAEMONS_RUNNING, event.pool] -= 1
+        self._tally.values[m.DAEMON_ENDS, event.pool, event.end.value] += 1
 
     def _loop_lagged(self, event: said.LoopLagged) -> None:
         self._tally.observe((m.LOOP_LAG,), event.lag_ns)

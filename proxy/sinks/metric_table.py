@@ -39,6 +39,10 @@ RELOADS = "kilngate_config_reloads_total"
 GENERATION = "kilngate_config_generation_info"
 UPSTREAM_UP = "kilngate_upstream_up"
 UPSTREAM_INFO = "kilngate_upstream_info"
+DAEMONS_RUNNING = "kilngate_daemons_running"
+DAEMON_STARTS = "kilngate_daemon_starts_total"
+DAEMON_START_DURATION = "kilngate_daemon_start_seconds"
+DAEMON_ENDS = "kilngate_daemon_ends_total"
 AUDIT_ERRORS = "kilngate_audit_write_errors_total"
 AUDIT_RECORDS = "kilngate_audit_sealed_records"
 LOOP_LAG = "kilngate_event_loop_lag_seconds"
@@ -157,6 +161,26 @@ TABLE = (
         UPSTREAM_UP, "gauge", ("upstream",), "1: the build daemon answers. 0: calls wait, then end as upstream-away."
     ),
     Metric(UPSTREAM_INFO, "gauge", ("upstream", "version"), "The version that the build daemon told."),
+    Metric(DAEMONS_RUNNING, "gauge", ("pool",), "Daemons that kilngate runs for a pool and that answer now."),
+    Metric(
+        DAEMON_STARTS,
+        "counter",
+        ("pool", "result"),
+        "Starts of daemons: success, or failure (its callers were refused as daemon-not-started).",
+    ),
+    Metric(
+        DAEMON_START_DURATION,
+        "histogram",
+        ("pool",),
+        "How long daemons took from their start until they answered; their callers waited as long.",
+        CALL_BUCKETS,
+    ),
+    Metric(
+        DAEMON_ENDS,
+        "counter",
+        ("pool", "reason"),
+        "Ends of daemons: idle, stopped (with kilngate) or crashed (their builds were lost).",
+    ),
     Metric(
         AUDIT_ERRORS,
         "counter",

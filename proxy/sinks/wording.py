@@ -140,6 +140,24 @@ def _upstream_changed(event: said.UpstreamChanged) -> Line:
     return Line("build daemon is up" if event.is_up else "build daemon is down", fields)
 
 
+def _daemon(pool: str, tenant: str) -> dict[str, object]:
+    return {"pool": pool, "tenant": tenant or None}
+
+
+def _daemon_started(event: said.DaemonStarted) -> Line:
+    fields = {**_daemon(event.pool, event.tenant), "version": event.version}
+    return Line("daemon started", {**fields, "duration_seconds": _seconds(event.ended_wall_ns - event.begun_wall_ns)})
+
+
+def _daemon_not_started(event: said.DaemonNotStarted) -> Line:
+    return Line("daemon did not start", {**_daemon(event.pool, event.tenant), "detail": event.detail})
+
+
+def _daemon_ended(event: said.DaemonEnded) -> Line:
+    fields = {**_daemon(event.pool, event.tenant), "reason": event.end.value}
+    return Line("daemon ended", {**fields, "duration_seconds": _seconds(event.lasted_ns), "detail": event.detail})
+
+
 def _certificate_loaded(event: said.CertificateLoaded) -> Line:
     ends = {"not_after_seconds": event.not_after_wall_ns // SECOND_NS}
     return Line("certificate loaded", {"role": event.role, "subject": event.subject, **ends})
@@ -205,6 +223,10 @@ def _upstream_level(event: said.UpstreamChanged) -> Level:
     return Level.INFO if event.is_up else Level.ERROR
 
 
+def _daemon_ended_level(event: said.DaemonEnded) -> Level:
+    return Level.ERROR if event.end is said.DaemonEnd.CRASHED else Level.INFO
+
+
 def _lag_level(event: said.LoopLagged) -> Level:
     return Level.WARNING if event.lag_ns >= LATE_NS else Level.DEBUG
 
@@ -227,6 +249,9 @@ WORDS: dict[type, tuple[Level | Callable[[Any], Level], Callable[[Any], Line]]] 
     said.TokenKeysFetched: (Level.INFO, _token_keys_fetched),
     said.TokenKeysFailed: (Level.WARNING, _token_keys_failed),
     said.UpstreamChanged: (_upstream_level, _upstream_changed),
+    said.DaemonStarted: (Level.INFO, _daemon_started),
+    said.DaemonNotStarted: (Level.ERROR, _daemon_not_started),
+    said.DaemonEnded: (_daemon_ended_level, _daemon_ended),
     said.CertificateLoaded: (Level.INFO, _certificate_loaded),
     said.RevocationListLoaded: (Level.INFO, _revocation_list_loaded),
     said.SettingsLoaded: (Level.INFO, _settings_loaded),

@@ -226,6 +226,12 @@ def test_what_was_held_back_is_told_at_the_end() -> None:
     assert "payments alice rate-limited" in desk.lines()[-1]
 
 
+def test_the_start_of_a_daemon_is_told_with_how_long_it_took() -> None:
+    line = say(said.DaemonStarted("own", "payments", 5 * told.SECOND_NS, 7 * told.SECOND_NS, "v0.31.1"))
+
+    assert line.fields == {"pool": "own", "tenant": "payments", "version": "v0.31.1", "duration_seconds": 2.0}
+
+
 def test_every_kind_of_event_has_words() -> None:
     assert WORDS.keys() == told.KINDS
     for event in told.every_event():
@@ -244,6 +250,8 @@ def test_every_kind_of_event_has_words() -> None:
         (said.ConnectionClosed(1, told.PEER, None, 1, ConnectionFault.FLOOD), Level.INFO),
         (said.UpstreamChanged("u", True, "v1"), Level.INFO),
         (said.UpstreamChanged("u", False, ""), Level.ERROR),
+        (said.DaemonEnded("own", "", said.DaemonEnd.IDLE, 1), Level.INFO),
+        (said.DaemonEnded("own", "", said.DaemonEnd.CRASHED, 1), Level.ERROR),
         (said.LoopLagged(told.SECOND_NS // 4), Level.WARNING),
         (said.LoopLagged(told.SECOND_NS // 4 - 1), Level.DEBUG),
         (said.Drained(1, 0), Level.INFO),

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,40 @@ def test_the_daemon_shows_up_or_down_with_one_version() -> None:
     assert (down, value(one, "kilngate_upstream_up", upstream="unix:///s")) == (0, 1)
     assert value(one, "kilngate_upstream_info", upstream="unix:///s", version="v0.12.5") is None
     assert value(one, "kilngate_upstream_info", upstream="unix:///s", version="v0.13.0") == 1
+
+
+def test_a_daemon_that_the_settings_no_longer_use_goes() -> None:
+    one = sink()
+    for name in ("unix:///a", "unix:///b"):
+        one(said.UpstreamChanged(name, True, "v0.31.1"))
+    one(told.settings_loaded("payments", generation=2))
+    kept = value(one, "kilngate_upstream_up", upstream="unix:///b")
+    one(replace(told.settings_loaded("payments", generation=3), upstreams=("unix:///a",)))
+
+    assert kept == value(one, "kilngate_upstream_up", upstream="unix:///a") == 1
+    assert value(one, "kilngate_upstream_info", upstream="unix:///a", version="v0.31.1") == 1
+    assert value(one, "kilngate_upstream_up", upstream="unix:///b") is None
+    assert value(one, "kilngate_upstream_info", upstream="unix:///b", version="v0.31.1") is None
+
+
+def test_daemons_of_a_pool_are_counted_as_they_come_and_go() -> None:
+    one = sink()
+    one(replace(told.settings_loaded("payments", generation=2), pools=("own",)))
+    before = (
+        value(one, "kilngate_daemons_running", pool="own"),
+        value(one, "kilngate_daemon_ends_total", pool="own", reason="idle"),
+    )
+    for tenant in ("payments", "platform"):
+        one(said.DaemonStarted("own", tenant, 5 * told.SECOND_NS, 7 * told.SECOND_NS))
+    one(said.DaemonEnded("own", "platform", said.DaemonEnd.CRASHED, 1))
+    one(said.DaemonNotStarted("own", "platform", "x"))
+
+    assert before == (0, 0)
+    assert value(one, "kilngate_daemons_running", pool="own") == 1
+    assert value(one, "kilngate_daemon_starts_total", pool="own", result="success") == 2
+    assert value(one, "kilngate_daemon_starts_total", pool="own", result="failure") == 1
+    assert value(one, "kilngate_daemon_ends_total", pool="own", reason="crashed") == 1
+    assert value(one, "kilngate_daemon_start_seconds_sum", pool="own") == 4
 
 
 def test_faults_of_our_own_count() -> None:
