@@ -228,6 +228,14 @@ class Reason(Enum):
         Blame.CALLER,
         "a build with this ref runs already in tenant {tenant}",
     )
+    OTHER_DAEMON = (
+        207,
+        "other-daemon",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "this connection leads to a build daemon that tenant {tenant} does not use. "
+        "Open a connection of its own for each tenant",
+    )
 
     # 3xx: how much a caller may do
     RATE_LIMITED = (
@@ -370,6 +378,13 @@ class Reason(Enum):
         Code.ABORTED,
         Blame.OPERATOR,
         "this farm cannot write its audit log and accepts no calls until it can. Tell whoever runs this farm",
+    )
+    DAEMON_NOT_STARTED = (
+        506,
+        "daemon-not-started",
+        Code.FAILED_PRECONDITION,
+        Blame.OPERATOR,
+        "the build daemon for {tenant} does not start. Tell whoever runs this farm",
     )
     INTERNAL = (
         599,

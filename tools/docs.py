@@ -86,8 +86,8 @@ def _records(schema: Schema, name: str, block: Schema) -> Iterator[tuple[str, Sc
         for kind, reference in block["items"]["discriminator"]["mapping"].items():
             yield f"`{name}[]` with `type: {kind}`", _referred(schema, reference)
     elif "patternProperties" in block:
-        [tenant] = block["patternProperties"].values()
-        yield f"`{name}.NAME`", _referred(schema, tenant["anyOf"][0]["$ref"])
+        [named] = block["patternProperties"].values()
+        yield f"`{name}.NAME`", _referred(schema, named.get("$ref") or named["anyOf"][0]["$ref"])
     else:
         yield "", _referred(schema, block["$ref"])
 
@@ -109,7 +109,8 @@ def _rows(schema: Schema, record: Schema, prefix: str) -> Iterator[tuple[str, st
 
 def _inner(schema: Schema, words: Schema) -> tuple[str, Schema] | None:
     """Return the record that a key holds, with `[]` if it holds several; records told elsewhere are left out."""
-    reference = words.get("$ref") or words.get("items", {}).get("$ref")
+    choices = (words, words.get("items", {}), *words.get("anyOf", ()))
+    reference = next((choice["$ref"] for choice in choices if "$ref" in choice), "")
     record = _referred(schema, reference) if reference else None
     if record is None or reference.endswith("/Limits") or "properties" not in record:
         return None
@@ -164,7 +165,8 @@ def _written(value: object) -> str:
         return f"[{', '.join(map(_written, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) and value[:1].isdigit() and value.count(".") else str(value)
+    is_misread = isinstance(value, str) and (value[:1] == "{" or (value[:1].isdigit() and value.count(".")))
+    return f'"{value}"' if is_misread else str(value)
 
 
 def _referred(schema: Schema, reference: str) -> Schema:

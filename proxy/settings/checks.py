@@ -13,6 +13,7 @@ from proxy.settings.address import Endpoint, parse_endpoint
 from proxy.settings.errors import Mistake, Path
 from proxy.settings.listen import Listen
 from proxy.settings.outline import inside
+from proxy.settings.pool_checks import pools_of
 from proxy.settings.tree import Tree
 
 EACH = "*"
@@ -22,7 +23,7 @@ def check(tree: Tree) -> list[Mistake]:
     """Return what is wrong between the blocks of a file; nothing if it has no blocks."""
     if not isinstance(tree.root, dict):
         return []
-    found = chain(_unknown_tenants(tree.root), _same_names(tree.root), _ports(tree.root))
+    found = chain(_unknown_tenants(tree.root), _same_names(tree.root), _ports(tree.root), pools_of(tree.root))
     return [Mistake(tree.value_mark(path), path, what) for path, what in found]
 
 

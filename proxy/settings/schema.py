@@ -9,6 +9,7 @@ from proxy.identity.methods import jwt, mtls
 from proxy.identity.rules import TenantName
 from proxy.limits.tenant import Limits
 from proxy.record import Record
+from proxy.routing.routes import Routes, Used
 from proxy.settings.admin import Admin
 from proxy.settings.audit import Audit
 from proxy.settings.drain import Drain
@@ -16,7 +17,7 @@ from proxy.settings.listen import Listen
 from proxy.settings.log import Log
 from proxy.settings.tenants import AnyTenant
 from proxy.settings.tls import Tls
-from proxy.settings.upstream import Upstream
+from proxy.settings.upstream import PoolName, PoolSettings, Upstream
 
 Method = Annotated[jwt.Config | mtls.Config, Field(discriminator="type")]
 
@@ -29,7 +30,9 @@ class Settings(Record):
     tls: Tls
     """What the public port shows, and demands."""
     upstream: Upstream = Upstream()
-    """The build daemon behind the door."""
+    """The build daemon of all tenants without a pool."""
+    pools: Annotated[dict[PoolName, PoolSettings], Field(default_factory=dict)]
+    """Other build daemons, by name; tenants name theirs."""
     auth: tuple[Method, ...] = ()
     """The ways to prove who you are, asked in this order. Without one nobody is let in."""
     limits: Limits = Limits()
@@ -52,6 +55,17 @@ class Settings(Record):
         own = self.tenants[tenant].limits.model_dump(exclude_unset=True) if tenant in self.tenants else {}
         return Limits.model_validate({**self.limits.model_dump(), **own})
 
+    @property
+    def routes(self) -> Routes:
+        """Which daemon each tenant has."""
+        pools = {name: tenant.pool for name, tenant in self.tenants.items() if tenant.pool is not None}
+        return Routes(self.upstream.standing, {name: self.pools[pool].named(pool) for name, pool in pools.items()})
+
+    @property
+    def daemons(self) -> Used:
+        """The daemons that some tenant has."""
+        return self.routes.used_by(self.tenants)
+
     def warnings(self) -> list[str]:
         """Return what is allowed but perhaps not meant."""
         said = []
@@ -63,4 +77,6 @@ class Settings(Record):
             said.append("isolation.definitions: a tenant that writes its own definitions reaches the others' caches")
         mapped = {rule.tenant for method in self.auth for rule in method.rules}
         said += [f"tenants.{name}: no rule maps anybody to this tenant" for name in self.tenants if name not in mapped]
+        used = {tenant.pool for tenant in self.tenants.values()}
+        said += [f"pools.{name}: no tenant builds here" for name in self.pools if name not in used]
         return said

@@ -1,12 +1,13 @@
 """The block `tenants`: who shares the farm."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from proxy.limits.tenant import Limits
 from proxy.record import Record
+from proxy.settings.upstream import PoolName
 
 
 class Tenant(Record):
@@ -14,6 +15,11 @@ class Tenant(Record):
 
     limits: Limits = Limits()
     """Limits of this tenant; what is not given here is taken from the block `limits`."""
+    pool: PoolName | None = None
+    """The pool whose daemon builds for this tenant; `upstream` if not given."""
+    isolation: Literal["shared", "dedicated"] = "shared"
+    """`dedicated` makes sure that no other tenant has this tenant's daemon: settings in which one has are
+    refused. The pool itself decides which daemon it is."""
 
 
 class _OrNothing:

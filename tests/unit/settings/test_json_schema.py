@@ -31,6 +31,8 @@ def test_the_committed_schema_is_current() -> None:
         {"listen": {"address": "[::1]:1", "handshake_timeout": "5s", "proxy_protocol_from": ["10.0.0.0/8"]}},
         {"tenants": {"payments": None, "platform": {"limits": {"burst": 3}}}},
         {"upstream": {"url": "docker:///var/run/docker.sock"}},
+        {"pools": {"a": {"url": "unix:///a"}, "b": {"daemon": {"tenants_each": True, "idle_timeout": "5m"}}}},
+        {"tenants": {"payments": {"pool": "a", "isolation": "dedicated"}}},
     ],
 )
 def test_it_admits_what_is_read(values: dict[str, Any]) -> None:
@@ -44,6 +46,9 @@ def test_it_admits_what_is_read(values: dict[str, Any]) -> None:
         {"listen": {"handshake_timeout": 5}},
         {"tenants": {"Payments": {}}},
         {"upstream": {"url": "tcp://x:1"}},
+        {"pools": {"a": {"url": "tcp://x:1"}}},
+        {"pools": {"A": {"url": "unix:///a"}}},
+        {"pools": {"a": {"daemon": {"command": "buildkitd"}}}},
         {"auth": [{"type": "mtlz"}]},
         {"tls": {"certificate_file": "a", "key_file": "b", "min_version": 1.3}},
     ],

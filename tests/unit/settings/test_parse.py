@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.buildkit.address import UpstreamAddress
+from proxy.routing.routes import Standing
 from proxy.settings.errors import SettingsErrors
 from proxy.settings.parse import parse
 from proxy.settings.schema import Settings
@@ -155,6 +157,19 @@ def test_a_tenant_has_the_limits_of_all_where_it_gives_none() -> None:
     assert read.limits_of("nobody") == read.limits
 
 
+def test_a_tenant_builds_where_its_pool_is_and_elsewhere_if_it_has_none() -> None:
+    read = settings(
+        pools="{fast: {url: docker:///fast, wait: 3s}, own: {daemon: {tenants_each: true}}, all: {daemon: {}}}",
+        tenants="{payments: {pool: fast}, a: {pool: own}, b: {pool: own}, c: {pool: all}, platform: }",
+    )
+    fast = Standing(UpstreamAddress("docker", "/fast"), 3 * SECOND_NS, "0.12.5")
+
+    assert read.routes.of("payments") == fast
+    assert read.routes.of("platform") == read.upstream.standing
+    assert read.daemons.standing == (fast, read.upstream.standing)
+    assert [each.name for each in read.daemons.on_demand] == [("own", "a"), ("own", "b"), ("all", "")]
+
+
 def test_good_settings_have_no_warnings() -> None:
     assert settings(tenants="{payments: }").warnings() == []
 
@@ -164,12 +179,14 @@ def test_what_is_perhaps_not_meant_is_a_warning() -> None:
         admin="{address: 0.0.0.0:9464}",
         tls="{certificate_file: a, key_file: b, strict: true}",
         tenants="{payments: , x: }",
+        pools="{spare: {url: unix:///spare}}",
     )
 
     assert read.warnings() == [
         "admin.address: whoever reaches 0.0.0.0:9464 reads the metrics of all tenants",
         "tls.strict: callers with a token but no certificate are turned away in the handshake",
         "tenants.x: no rule maps anybody to this tenant",
+        "pools.spare: no tenant builds here",
     ]
 
 
