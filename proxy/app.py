@@ -16,21 +16,21 @@ from pathlib import Path
 from cryptography.hazmat.backends.openssl import backend
 
 from proxy import __version__
-from proxy.buildkit.address import UpstreamAddress
 from proxy.call.world import Generation, World
 from proxy.edge.admin import AdminServer
 from proxy.edge.clock import now_ns, wall_ns
+from proxy.edge.daemons import Daemons
 from proxy.edge.dialer import Dialer
 from proxy.edge.files import Bundle, read_bundle
 from proxy.edge.generation import Built, build, namespace_key
-from proxy.edge.health import HealthWatch
 from proxy.edge.host import Host
 from proxy.edge.keys import KeyFetcher
 from proxy.edge.lag import LagTicker
 from proxy.edge.listener import Listener, listen
 from proxy.edge.notify import Notifier
-from proxy.edge.upstream_check import check_socket
+from proxy.edge.upstream_check import check_daemons
 from proxy.edge.watch import Poller
+from proxy.edge.watches import HealthWatches
 from proxy.errors import Refused
 from proxy.events import Drained, Event, ReloadFailed, SettingsLoaded, Warned
 from proxy.limits.tenant import Limits, TenantLimits
@@ -73,15 +73,20 @@ class App:
         self._observers = Observers(settings, version=__version__, openssl=_openssl(), now_ns=now_ns, wall_ns=wall_ns)
         self._limits = TenantLimits(settings.limits, _own_limits(settings))
         self._notifier = Notifier()
-        address = _address(settings)
-        self._health = HealthWatch(address, minimum_version=settings.upstream.minimum_version, emit=self._emit)
-        self._dialer = Dialer(address, wait_ns=settings.upstream.wait)
+        self._watches = HealthWatches(self._emit)
+        self._daemons = Daemons(self._emit)
+        self._used = settings.daemons
+        self._dialer = Dialer(self._daemons)
         sock = listen(settings.listen.address.host, settings.listen.address.port)
         self._world = self._make_world(built)
         self._poller = Poller(asyncio.get_running_loop())
         self._listener = Listener(sock, listen=settings.listen, tls=built.tls, make_host=self._make_host)
         self._admin = AdminServer(
-            settings.admin.address, metrics=self._observers.render, checks=self._checks(), version=__version__
+            settings.admin.address,
+            metrics=self._observers.render,
+            checks=self._checks(),
+            notes=lambda: [f"upstream {away}" for away in self._watches.away],
+            version=__version__,
         )
         try:
             return await self._serve(built)
@@ -104,14 +109,15 @@ class App:
                 for work in (
                     self._listener.run(),
                     self._dialer.run(),
-                    self._health.run(),
+                    self._watches.run(),
+                    self._daemons.run(),
                     self._observers.run(),
                     self._reload_forever(),
                     LagTicker(self._emit).run(),
                     self._notifier.watchdog(),
                 )
             ]
-            for warning in [*self._bundle.warnings, *check_socket(_address(self._bundle.settings))]:
+            for warning in [*self._bundle.warnings, *check_daemons(self._used)]:
                 self._emit(Warned(warning))
             # The port is open once the listener's task had its first turn.
             await asyncio.sleep(0)
@@ -121,6 +127,7 @@ class App:
             gc.freeze()
             await self._stop.wait()
             lost = await self._drain()
+            await self._daemons.stop()
             for task in [*running, self._fetching]:
                 if task is not None:
                     task.cancel()
@@ -136,14 +143,16 @@ class App:
 
     def _make_world(self, built: Built) -> World:
         return World(
-            generation=Generation(0, built.authenticator, built.bundle.settings.isolation),
+            generation=Generation(
+                0, built.authenticator, built.bundle.settings.isolation, built.bundle.settings.routes
+            ),
             namespace_key=namespace_key(built.bundle),
             limits=self._limits,
             emit=self._observers.emit,
             need_keys=self._need_keys,
             wall_ns=wall_ns,
             is_audited=self._observers.is_audited,
-            is_upstream_healthy=lambda: self._health.is_up,
+            is_upstream_healthy=self._can_build,
             report_bug=self._observers.report_bug,
         )
 
@@ -165,11 +174,15 @@ class App:
         """Return the readiness checks: each says what is wrong, or nothing."""
         return {
             "listener": lambda: "" if self._listener.is_accepting else "the public port is closed",
-            "upstream": lambda: "" if self._health.is_up else "the build daemon is away",
+            "upstream": lambda: "" if self._can_build() else "the build daemon is away",
             "auth": lambda: "" if self._bundle.settings.auth else "no way to prove an identity is configured",
             "audit": lambda: "" if self._observers.is_audited() else "the audit log cannot be written",
             "draining": lambda: "draining" if self._world.is_draining else "",
         }
+
+    def _can_build(self) -> bool:
+        """Tell whether some tenant can build: others must not lose the door because one daemon is away."""
+        return self._watches.is_any_up or bool(self._used.on_demand)
 
     # --- reload -----------------------------------------------------------------------------
 
@@ -195,7 +208,8 @@ class App:
         changes = changed(self._bundle.settings, bundle.settings)
         for path in needing_restart(changed(self._began_with, bundle.settings)):
             self._emit(Warned(f"{path} has changed; that needs a restart"))
-        seen = await asyncio.to_thread(check_socket, _address(bundle.settings)) if "upstream.url" in changes else []
+        daemons = bundle.settings.daemons
+        seen = await asyncio.to_thread(check_daemons, daemons) if daemons != self._used else []
         for warning in [*bundle.warnings, *seen]:
             self._emit(Warned(warning))
         self._bundle = bundle
@@ -206,11 +220,12 @@ class App:
         self._built = built
         self._generation += 1
         self._limits.reconfigure(settings.limits, _own_limits(settings))
-        self._dialer.address, self._dialer.wait_ns = _address(settings), settings.upstream.wait
-        self._health.watch(_address(settings), minimum_version=settings.upstream.minimum_version)
+        self._used = settings.daemons
+        self._watches.apply(self._used.standing)
+        self._daemons.apply(self._used.on_demand)
         self._listener.apply(settings.listen, built.tls)
         self._observers.reopen(settings)
-        self._world.generation = Generation(self._generation, built.authenticator, settings.isolation)
+        self._world.generation = Generation(self._generation, built.authenticator, settings.isolation, settings.routes)
         self._fetcher = KeyFetcher(built.keysets, emit=self._emit, wall_ns=wall_ns)
         before, self._fetching = self._fetching, self._group.create_task(self._fetcher.run())
         if before is not None:
@@ -225,6 +240,8 @@ class App:
                 wall_ns(),
                 changes,
                 issuers=tuple(source.issuer for source in built.keysets.sources),
+                upstreams=tuple(str(each.address) for each in self._used.standing),
+                pools=tuple(dict.fromkeys(each.pool for each in self._used.on_demand)),
             )
         )
 
@@ -259,10 +276,6 @@ class App:
 
 def _own_limits(settings: Settings) -> dict[str, Limits]:
     return {tenant: settings.limits_of(tenant) for tenant in settings.tenants}
-
-
-def _address(settings: Settings) -> UpstreamAddress:
-    return settings.upstream.address
 
 
 def _openssl() -> str:

@@ -29,12 +29,13 @@ from proxy.call.waker import Waker
 from proxy.call.world import World
 from proxy.caller import Caller
 from proxy.errors import KeysNeeded, Refused, one_line
-from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted
+from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted, DaemonStarted
 from proxy.grpc.head import Fields
 from proxy.http2.calls import Verdict
 from proxy.http2.frames import ErrorCode, ProtocolFault
 from proxy.identity.credentials import PresentedCertificate
 from proxy.reasons import Code, Reason
+from proxy.routing.routes import Destination
 
 # A caller whose issuer's keys were fetched in vain is told so; it does not wait again.
 MOST_RETRIES = 2
@@ -44,7 +45,11 @@ TOO_MUCH_FROM_A_STRANGER = "too much before anybody was identified"
 
 
 class Conversation:
-    """All calls of one connection; `peer` is its address for people."""
+    """All calls of one connection; `peer` is its address for people.
+
+    `destination` is the daemon that they go to; `daemon_started` tells of a start of it
+    that they waited for.
+    """
 
     def __init__(
         self, world: World, *, connection: int, peer: str, certificate: PresentedCertificate | None, waker: Waker
@@ -62,6 +67,8 @@ class Conversation:
         self._names: dict[str, RememberedNames] = {}
         self._waiting = Waiting(world.builds, waker, join=self._join, start=self._start)
         self.strangers_refused = 0
+        self.destination = Destination()
+        self.daemon_started: DaemonStarted | None = None
 
     @property
     def tenant(self) -> str | None:
@@ -224,7 +231,9 @@ class Conversation:
         call.holds(world.limits.open_stream(tenant).give_back)
         if call.method.treatment is Treatment.ANSWER:
             call.answer = answer(call.method, is_serving=world.is_upstream_healthy())
-        elif call.method is SESSION:
+        else:
+            self.destination.choose(tenant, world.generation.routes)
+        if call.method is SESSION:
             call.holds(world.sessions.open(head.name, tenant))
         elif call.method.service == BRIDGE:
             call.ref = head.name

@@ -10,6 +10,7 @@ from proxy.call.sessions import Sessions
 from proxy.events import Event
 from proxy.identity.authenticator import Authenticator
 from proxy.limits.tenant import TenantLimits
+from proxy.routing.routes import Routes
 
 Emit = Callable[[Event], None]
 
@@ -21,6 +22,7 @@ class Generation:
     number: int
     authenticator: Authenticator
     isolation: Isolation
+    routes: Routes
 
 
 @dataclass(slots=True)

@@ -53,7 +53,10 @@ def command(file: str | None, config: str, output: str) -> None:
     for warning in bundle.warnings:
         click.echo(f"{file}: warning: {warning}", err=True)
     settings = bundle.settings
-    click.echo(f"{file}: good; listens on {settings.listen.address}, builds by {settings.upstream.url}")
+    daemons = settings.daemons
+    builders = [str(each.address) for each in daemons.standing]
+    builders += [f"pool {pool}" for pool in dict.fromkeys(each.pool for each in daemons.on_demand)]
+    click.echo(f"{file}: good; listens on {settings.listen.address}, builds by {', '.join(builders)}")
 
 
 def _checked(file: str) -> "Bundle":

@@ -5,7 +5,7 @@ otherwise, and offers nothing that changes anything.
 """
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import web
 
@@ -31,16 +31,23 @@ Check = Callable[[], str]
 class AdminServer:
     """Serves the operator's port.
 
-    A check says what is wrong, or nothing; `metrics` renders the metrics page and is
-    called in a thread.
+    A check says what is wrong, or nothing; `notes` are lines of /readyz?verbose that decide
+    nothing; `metrics` renders the metrics page and is called in a thread.
     """
 
     def __init__(
-        self, address: Endpoint, *, metrics: Callable[[], bytes], checks: Mapping[str, Check], version: str
+        self,
+        address: Endpoint,
+        *,
+        metrics: Callable[[], bytes],
+        checks: Mapping[str, Check],
+        version: str,
+        notes: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._address = address
         self._page = MetricsPage(metrics)
         self._checks = checks
+        self._notes = notes
         self._version = version
         self._runner: web.AppRunner | None = None
 
@@ -92,6 +99,7 @@ class AdminServer:
         said = {name: _ask(check) for name, check in self._checks.items()}
         is_ready = not any(said.values())
         lines = "".join(f"[-]{name} failed: {what}\n" if what else f"[+]{name} ok\n" for name, what in said.items())
+        lines += "".join(f"[!]{one_line(note)}\n" for note in self._notes())
         if is_ready and "verbose" not in request.query:
             return _text("ok\n")
         return _text(f"{lines}{'ready' if is_ready else 'not ready'}\n", status=200 if is_ready else 503)

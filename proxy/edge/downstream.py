@@ -15,10 +15,11 @@ from proxy.edge.tls_records import PeerClosed, TlsConnection
 from proxy.edge.upstream_link import UpstreamLink
 from proxy.edge.watch import Watch
 from proxy.errors import Refused
-from proxy.events import ConnectionClosed, ConnectionFault
+from proxy.events import ConnectionClosed, ConnectionFault, DaemonStarted
 from proxy.http2.frames import PREFACE, ErrorCode, ProtocolFault
 from proxy.http2.relay import Relay
 from proxy.reasons import Reason
+from proxy.routing.routes import Destination
 from proxy.units import SECOND_NS
 
 # Above this a side that does not take its octets stops the reading of the other one.
@@ -162,13 +163,19 @@ class Downstream:
         self._daemon_kept = bytes(view[taken:]) if taken < octets else b""
         self._flush()
 
-    def daemon_opened(self, link: UpstreamLink, early: bytes) -> None:
+    @property
+    def destination(self) -> Destination:
+        """The daemon that the calls of this connection go to."""
+        return self._conversation.destination
+
+    def daemon_opened(self, link: UpstreamLink, early: bytes, started: DaemonStarted | None) -> None:
         """The connection to the daemon is there."""
         self._is_asking = False
         if self.is_closed or self._ending:
             link.close()
             return
         self._link = link
+        self._conversation.daemon_started = started
         self._daemon_watch = Watch(self._host.poller, link.fileno(), self._receive_daemon, self._flush_daemon)
         self._daemon_watch.read(True)
         self._relay.daemon_ready()
@@ -177,11 +184,11 @@ class Downstream:
             self._host.scratch[: len(early)] = early
             self._process_daemon(len(early))
 
-    def daemon_failed(self, detail: str) -> None:
+    def daemon_failed(self, refused: Refused) -> None:
         """No connection to the daemon could be had in time."""
         self._is_asking = False
         if not self.is_closed and not self._ending:
-            self._relay.daemon_failed(Refused(Reason.UPSTREAM_AWAY, detail=detail), self._host.now_ns())
+            self._relay.daemon_failed(refused, self._host.now_ns())
             self._flush()
 
     def _daemon_lost(self, detail: str) -> None:

@@ -88,10 +88,9 @@ class HealthWatch:
     """
 
     def __init__(self, address: UpstreamAddress, *, minimum_version: str, emit: Callable[[Event], None]) -> None:
-        self._address = address
+        self.address = address
         self._minimum_version = minimum_version
         self._emit = emit
-        self._nudged = asyncio.Event()
         self.seen: Seen | None = None
 
     @property
@@ -99,59 +98,38 @@ class HealthWatch:
         """Whether the daemon was there at the last look."""
         return self.seen is not None and self.seen.is_up
 
-    def look_now(self) -> None:
-        """Do not wait for the next look: somebody met a daemon that differs from what we know."""
-        self._nudged.set()
-
-    def watch(self, address: UpstreamAddress, *, minimum_version: str) -> None:
-        """Look at another daemon, or with another demand, from now on."""
-        if (address, minimum_version) != (self._address, self._minimum_version):
-            self._address, self._minimum_version = address, minimum_version
-            self.seen = None
-            self.look_now()
-
     async def run(self) -> None:
         """Look until cancelled: every 5 s, and sooner at first when the daemon went away."""
         retry_s = FIRST_RETRY_S
         while True:
-            seen = await look(self._address)
+            seen = await look(self.address)
             self._tell(seen)
-            await self._wait(UP_INTERVAL_S if seen.is_up else retry_s)
+            await asyncio.sleep(UP_INTERVAL_S if seen.is_up else retry_s)
             retry_s = FIRST_RETRY_S if seen.is_up else min(2 * retry_s, UP_INTERVAL_S)
-
-    async def _wait(self, wait_s: float) -> None:
-        """Wait `wait_s`, or less after `look_now`, but never less than `FIRST_RETRY_S`."""
-        await asyncio.sleep(FIRST_RETRY_S)
-        try:
-            async with asyncio.timeout(max(0.0, wait_s - FIRST_RETRY_S)):
-                await self._nudged.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._nudged.clear()
 
     def _tell(self, seen: Seen) -> None:
         known, self.seen = self.seen, seen
         if known is not None and (known.is_up, known.version) == (seen.is_up, seen.version):
             return
-        self._emit(UpstreamChanged(str(self._address), seen.is_up, seen.version, seen.detail))
-        if seen.is_up and (doubt := self._doubt(seen.version)):
-            self._emit(Warned(doubt))
+        self._emit(UpstreamChanged(str(self.address), seen.is_up, seen.version, seen.detail))
+        if seen.is_up and (warning := doubt(seen.version, self._minimum_version)):
+            self._emit(Warned(warning))
 
-    def _doubt(self, version: str) -> str:
-        """Return what an operator should know about the daemon's version, or nothing."""
-        older = is_older(version, self._minimum_version)
-        if older is None:
-            return (
-                f"the build daemon tells no version ({version or 'none'}): make sure that its BuildKit is "
-                f"{self._minimum_version} or later (upstream.minimum_version)"
-            )
-        if older:
-            return (
-                f"the build daemon is BuildKit {version}, older than {self._minimum_version} "
-                "(upstream.minimum_version): known holes let a build out of its sandbox"
-            )
-        return ""
+
+def doubt(version: str, minimum_version: str) -> str:
+    """Return what an operator should know about a daemon's version, or nothing."""
+    older = is_older(version, minimum_version)
+    if older is None:
+        return (
+            f"the build daemon tells no version ({version or 'none'}): make sure that its BuildKit is "
+            f"{minimum_version} or later (minimum_version)"
+        )
+    if older:
+        return (
+            f"the build daemon is BuildKit {version}, older than {minimum_version} "
+            "(minimum_version): known holes let a build out of its sandbox"
+        )
+    return ""
 
 
 async def _ask(channel: grpc.aio.Channel) -> Seen:

@@ -10,6 +10,9 @@ from proxy.edge.buffers import new_buffer
 from proxy.edge.clock import now_ns as monotonic_ns
 from proxy.edge.upstream_link import UpstreamLink
 from proxy.edge.watch import Poller
+from proxy.errors import Refused
+from proxy.events import DaemonStarted
+from proxy.routing.routes import Destination
 from proxy.settings.listen import Listen
 
 # One read takes at most this much: large enough that bulk costs few turns, small enough that nobody waits long.
@@ -19,12 +22,16 @@ SCRATCH_OCTETS = READ_OCTETS + 64 * 1024
 
 
 class Caller(Protocol):
-    """Who asks for a connection to the daemon."""
+    """Who asks for a connection to a daemon."""
 
-    def daemon_opened(self, link: UpstreamLink, early: bytes) -> None:
-        """The connection is there, with octets that came early."""
+    @property
+    def destination(self) -> Destination:
+        """The daemon that is meant."""
 
-    def daemon_failed(self, detail: str) -> None:
+    def daemon_opened(self, link: UpstreamLink, early: bytes, started: DaemonStarted | None) -> None:
+        """The connection is there, with octets that came early, and the start of the daemon that it waited for."""
+
+    def daemon_failed(self, refused: Refused) -> None:
         """No connection could be had in time."""
 
 

@@ -1,12 +1,14 @@
-"""A look at the daemon's socket before the first caller comes: who else could use it?
+"""A look at the daemons' sockets before the first caller comes: who else could use them?
 
 Whoever opens that socket, or a TCP port of the same daemon, passes by kilngate and
-owns every build. What is found is told loudly; nothing is changed.
+owns every build. What is found is told loudly; nothing is changed. Daemons that kilngate
+will run are looked at as far as they are there yet: program and directory.
 
 Source: unix(7), proc(5), proc_net(5).
 """
 
 import os
+import shutil
 import socket
 import stat
 import struct
@@ -14,14 +16,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.buildkit.address import UpstreamAddress
+from proxy.routing.routes import OnDemand, Used
 
 DAEMONS = frozenset({"buildkitd", "dockerd"})
 _LISTENING = "0A"
 
 
+def check_daemons(daemons: Used, *, proc: Path = Path("/proc")) -> list[str]:
+    """Return a sentence for each thing that an operator should mend; reads the file system."""
+    told = [warning for each in daemons.standing for warning in check_socket(each.address, proc=proc)]
+    return list(dict.fromkeys([*told, *(warning for each in daemons.on_demand for warning in _about_plan(each))]))
+
+
 def check_socket(address: UpstreamAddress, *, proc: Path = Path("/proc")) -> list[str]:
     """Return a sentence for each thing that an operator should mend; reads the file system."""
     return [*_about_socket(address.path), *_about_directory(address.path), *_about_listeners(proc)]
+
+
+def _about_plan(plan: OnDemand) -> Iterator[str]:
+    """Warn of a daemon that will not start."""
+    program, directory = plan.template.command[0], Path(plan.template.directory)
+    if shutil.which(program, path=plan.template.environment.get("PATH")) is None:
+        yield f"pool {plan.pool}: there is no program {program} (daemon.command)"
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not os.access(existing, os.W_OK | os.X_OK, effective_ids=True):
+        yield f"pool {plan.pool}: {existing} cannot be written by kilngate (daemon.directory is {directory})"
+    elif existing == directory and directory.stat().st_mode & 0o077:
+        yield f"pool {plan.pool}: {directory} can be entered by others than kilngate: chmod 700 (daemon.directory)"
 
 
 def _about_socket(path: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """One connection to the daemon: octets out and in of a non-blocking unix socket."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from proxy.edge.tls_records import PeerClosed
 
@@ -10,10 +10,11 @@ _MOST_PIECES = 1024
 
 
 class UpstreamLink:
-    """A connected socket to the daemon. The owner watches it and calls again."""
+    """A connected socket to the daemon. The owner watches it and calls again; `closed` is told when it closes."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, closed: Callable[[], None] = lambda: None) -> None:
         self._sock = sock
+        self._closed = closed
         self._unsent = bytearray()
 
     def fileno(self) -> int:
@@ -83,3 +84,4 @@ class UpstreamLink:
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
+        self._closed()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy.buildkit.address import UpstreamAddress
 from proxy.buildkit.isolation import Isolation
 from proxy.buildkit.methods import BRIDGE, BRIDGE_SOLVE, METHODS, SOLVE, STATUS, Method
 from proxy.buildkit.namespace import Namespace, RememberedNames
@@ -20,9 +21,11 @@ from proxy.identity.authenticator import Authenticator
 from proxy.identity.credentials import Credentials, PresentedCertificate
 from proxy.limits.tenant import Limits, TenantLimits
 from proxy.reasons import Code, Reason
+from proxy.routing.routes import Routes, Standing
 from tests.helpers.buildkit_proto import message_class
 from tests.helpers.h2client import call_fields
 
+ONE_DAEMON = Routes(Standing(UpstreamAddress("unix", "/run/buildkitd.sock"), 0, "0.12.5"), {})
 PEER = "192.0.2.7:40000"
 SECOND = 1_000_000_000
 KEY = b"k" * 32
@@ -140,11 +143,12 @@ class Farm:
     isolation: Isolation = field(default_factory=Isolation)
     is_audited: bool = True
     is_healthy: bool = True
+    routes: Routes = ONE_DAEMON
 
     def __post_init__(self) -> None:
         self.counted = CountedLimits(self.limits)
         self.world = World(
-            generation=Generation(1, self.authenticator(), self.isolation),
+            generation=Generation(1, self.authenticator(), self.isolation, self.routes),
             namespace_key=KEY,
             limits=self.counted,
             emit=self.said.append,

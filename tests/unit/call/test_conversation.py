@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.buildkit.address import UpstreamAddress
 from proxy.buildkit.isolation import Isolation
 from proxy.buildkit.methods import (
     BRIDGE_SOLVE,
@@ -40,9 +41,11 @@ from proxy.http2.frames import ErrorCode, ProtocolFault
 from proxy.identity.credentials import PresentedCertificate
 from proxy.limits.tenant import Limits
 from proxy.reasons import Code, Reason
+from proxy.routing.routes import Routes, Standing
 from tests.helpers.buildkit_proto import message_class
 from tests.helpers.talk import (
     BADGES,
+    ONE_DAEMON,
     PEER,
     SECOND,
     Farm,
@@ -847,10 +850,46 @@ def test_a_caller_that_is_proven_no_more_is_refused_by_the_next_generation() -> 
     line = farm.connect()
     line.call(INFO)
     farm.badges.callers = {}
-    farm.world.generation = Generation(2, farm.authenticator(), farm.isolation)
+    farm.world.generation = Generation(2, farm.authenticator(), farm.isolation, farm.routes)
     refused = line.call(INFO)
 
     assert line.reasons == {refused: Reason.TOKEN_BAD_SIGNATURE}
+
+
+# --- where a connection leads ---------------------------------------------------------------
+
+OWN = Standing(UpstreamAddress("unix", "/run/own.sock"), 0, "0.12.5")
+
+
+def test_a_connection_leads_to_the_daemon_of_the_tenant_that_calls() -> None:
+    farm = Farm(routes=Routes(OWN, {}))
+    line = farm.connect()
+    line.call(INFO)
+
+    assert (line.conversation.destination.tenant, line.conversation.destination.upstream) == ("payments", OWN)
+
+
+def test_another_tenant_with_another_daemon_is_refused_on_the_same_connection() -> None:
+    farm = Farm(routes=Routes(OWN, {"rival": ONE_DAEMON.of("rival")}))
+    line = farm.connect()
+    line.call(INFO)
+    refused = line.call(INFO, badge="rival")
+    line.call(INFO)
+
+    assert line.reasons == {refused: Reason.OTHER_DAEMON}
+    assert [event.caller.tenant for event in farm.heard(CallStarted)] == ["payments", "payments"]
+    assert farm.counted.in_use == {"payments": (0, 1, 2), "rival": (0, 1, 0)}
+
+
+def test_calls_that_no_daemon_hears_of_lead_nowhere() -> None:
+    farm = Farm(routes=Routes(OWN, {"rival": ONE_DAEMON.of("rival")}))
+    line = farm.connect()
+    line.call(CHECK)
+    line.call(PRUNE)
+    line.call(INFO, badge="rival")
+
+    assert line.conversation.destination.tenant == "rival"
+    assert Reason.OTHER_DAEMON not in line.reasons.values()
 
 
 # --- laws -----------------------------------------------------------------------------------

@@ -19,7 +19,9 @@ class Recounting(Farm):
 
     def reload(self, **callers: Caller) -> None:
         self.badges.callers = callers
-        self.world.generation = Generation(self.world.generation.number + 1, self.authenticator(), Isolation())
+        self.world.generation = Generation(
+            self.world.generation.number + 1, self.authenticator(), Isolation(), self.routes
+        )
 
 
 def test_the_same_proof_is_judged_once() -> None:

@@ -19,13 +19,14 @@ def asked(
     *,
     checks: Mapping[str, Callable[[], str]] | None = None,
     metrics: Callable[[], bytes] = lambda: PAGE,
+    notes: Callable[[], list[str]] = list,
     headers: Mapping[str, str] | None = None,
     method: str = "GET",
 ) -> list[tuple[int, Mapping[str, str], bytes]]:
     """Start a server, ask it for each path, stop it; return status, headers and the octets as they came."""
 
     async def ask() -> list[tuple[int, Mapping[str, str], bytes]]:
-        server = AdminServer(LOOPBACK, metrics=metrics, checks=checks or {}, version="1.2.3")
+        server = AdminServer(LOOPBACK, metrics=metrics, checks=checks or {}, version="1.2.3", notes=notes)
         await server.start()
         answers = []
         try:
@@ -106,6 +107,14 @@ def test_a_ready_process_is_brief_unless_asked() -> None:
 
     assert (brief[0], brief[2]) == (200, b"ok\n")
     assert verbose[2] == b"[+]listener ok\nready\n"
+
+
+def test_a_note_is_read_by_whoever_asks_and_decides_nothing() -> None:
+    notes = lambda: ["upstream unix:///a is away", "x\n[+]forged"]  # noqa: E731
+    brief, verbose = asked(["/readyz", "/readyz?verbose"], checks={"listener": lambda: ""}, notes=notes)
+
+    assert (brief[0], brief[2]) == (200, b"ok\n")
+    assert verbose[2] == b"[+]listener ok\n[!]upstream unix:///a is away\n[!]x?[+]forged\nready\n"
 
 
 def test_a_check_that_breaks_is_a_check_that_failed() -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from proxy.buildkit.address import UpstreamAddress
-from proxy.edge.upstream_check import check_socket, read_address
+from proxy.edge.upstream_check import check_daemons, check_socket, read_address
+from proxy.routing.routes import OnDemand, Standing, Used
+from tests.helpers.own_daemons import plan, template
 
 NOBODY = 65534
 
@@ -148,3 +150,53 @@ def test_addresses_are_read_in_the_machines_byte_order() -> None:
 
     assert read_address(f"{word:08X}:0050") == "10.1.2.3:80"
     assert read_address("".join(f"{word:08X}" for word in words) + ":0050") == "[2001:db8::1]:80"
+
+
+# --- several daemons, and our own -----------------------------------------------------------
+
+
+def own(*plans: OnDemand) -> list[str]:
+    return check_daemons(Used((), plans))
+
+
+def test_each_socket_is_looked_at_and_what_is_told_of_all_is_told_once(path: Path, proc: Path, tmp_path: Path) -> None:
+    process(proc, 7, "buildkitd", tcp=row("0100007F:04D2", "0A", 11), inodes=(11,))
+    both = [Standing(UpstreamAddress("unix", str(each)), 0, "0.12.5") for each in (path, tmp_path / "absent")]
+
+    warnings = check_daemons(Used(tuple(both), ()), proc=proc)
+
+    assert sum("listens on TCP" in warning for warning in warnings) == 1
+    assert sum("cannot be reached" in warning for warning in warnings) == 1
+
+
+def test_a_daemon_of_ours_that_can_start_is_fine(tmp_path: Path) -> None:
+    assert own(plan(tmp_path), plan(tmp_path / "not" / "yet" / "there")) == []
+
+
+def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+    command = ("buildkitd", "{socket}", "{root}")
+    plans = [
+        OnDemand("own", tenant, template(tmp_path, command=command, environment={"PATH": str(tmp_path)}), "0.12.5")
+        for tenant in ("a", "b")
+    ]
+
+    assert own(*plans) == ["pool own: there is no program buildkitd (daemon.command)"]
+
+
+def test_a_directory_that_others_can_enter_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o710)
+
+    [warning] = own(plan(tmp_path))
+
+    assert f"{tmp_path} can be entered by others than kilngate: chmod 700" in warning
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_directory_that_cannot_be_made_is_told() -> None:
+    os.seteuid(NOBODY)
+    try:
+        warnings = own(plan(Path("/nowhere/daemons")))
+    finally:
+        os.seteuid(0)
+
+    assert "pool own: / cannot be written by kilngate (daemon.directory is /nowhere/daemons)" in warnings

@@ -129,6 +129,15 @@ def test_a_link_that_broke_says_so_when_kept_octets_are_flushed(pair: Pair) -> N
         link.flush()
 
 
+def test_whoever_lent_the_link_is_told_when_it_closes() -> None:
+    told: list[str] = []
+    ours, theirs = socket.socketpair()
+    with theirs:
+        UpstreamLink(ours, closed=lambda: told.append("closed")).close()
+
+    assert told == ["closed"]
+
+
 def test_a_closed_link_has_no_descriptor_and_reads_no_more(pair: Pair) -> None:
     link, _ = pair
     was_open = link.fileno() >= 0
