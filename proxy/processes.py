@@ -33,15 +33,15 @@ class _Stat(NamedTuple):
 
 
 @cache
-def end_with_parent() -> tuple[str, ...]:
-    """Return the words before a command that have the kernel end it with its parent; none where they are not known.
+def end_with_parent(number: signal.Signals) -> tuple[str, ...]:
+    """Return the words before a command that have the kernel signal it when its parent dies; none where not known.
 
     The parent is the thread that starts it: start children from the main thread (prctl(2), PR_SET_PDEATHSIG).
     """
     program = shutil.which("setpriv")
     if program is None:
         return ()
-    words = (program, "--pdeathsig", "TERM")
+    words = (program, "--pdeathsig", number.name.removeprefix("SIG"))
     done = subprocess.run([*words, "true"], stderr=subprocess.DEVNULL, check=False)
     return words if done.returncode == 0 else ()
 

@@ -76,7 +76,8 @@ async def start(plan: OnDemand) -> DaemonProcess:
     try:
         log_octets = os.fstat(log).st_size
         process = await asyncio.create_subprocess_exec(
-            *end_with_parent(),
+            # Not SIGTERM: what must not outlive us has no say, and `unshare` would not even hear it.
+            *end_with_parent(signal.SIGKILL),
             *template.fill(home, plan.tenant),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,

@@ -33,7 +33,7 @@ class Child:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*end_with_parent(), *command],
+                [*end_with_parent(signal.SIGTERM), *command],
                 env=None if environment is None else dict(environment),
                 cwd=directory,
                 stdin=subprocess.DEVNULL,

@@ -141,12 +141,13 @@ def start_dockerd(state: Path, cache: Path) -> OwnEngine:
     directories = docker_directories(cache)
     environment = {**os.environ, "PATH": os.pathsep.join((*map(str, directories), os.environ["PATH"]))}
     state.mkdir(parents=True, exist_ok=True)
-    failure = ""
+    runtime, failure = socket_directory(state / "run"), ""
+    socket, root = f"{runtime}/docker.sock", str(state.absolute() / "data")
     for extra in ATTEMPTS:
-        command, url = dockerd_command(state.absolute(), extra)
         try:
             return OwnEngine(
-                command, url, f"Debian's Docker daemon ({SUITE}), started here",
+                [*PRIVATE_MOUNTS, *dockerd_command(socket, str(runtime), root, *extra)],
+                f"docker://{socket}", f"Debian's Docker daemon ({SUITE}), started here",
                 log=state / "engine.log", environment=environment,
             )  # fmt: skip
         except ChildFailed as failed:
@@ -170,14 +171,12 @@ def docker_directories(cache: Path) -> list[Path]:
     ]
 
 
-def dockerd_command(state: Path, extra: Sequence[str]) -> tuple[list[str], str]:
-    """Return the command line and the daemon's URL; the data directory comes last, it tells ours from others."""
-    runtime = socket_directory(state / "run")
-    command = [
-        *PRIVATE_MOUNTS, "dockerd", *NO_NETWORK, *extra,
-        "--host", f"unix://{runtime}/docker.sock",
-        "--exec-root", f"{runtime}/exec",
-        "--pidfile", f"{runtime}/docker.pid",
-        "--data-root", str(state / "data"),
+def dockerd_command(socket: str, run: str, root: str, *extra: str) -> list[str]:
+    """Return the command line of a Docker daemon; the data directory comes last, it tells ours from others."""
+    return [
+        "dockerd", *NO_NETWORK, *extra,
+        "--host", f"unix://{socket}",
+        "--exec-root", f"{run}/exec",
+        "--pidfile", f"{run}/docker.pid",
+        "--data-root", root,
     ]  # fmt: skip
-    return command, f"docker://{runtime}/docker.sock"

@@ -19,8 +19,11 @@ from proxy.units import SECOND_NS, Duration, Size
 
 PLACEHOLDERS = ("socket", "root", "run", "tenant", "keep_storage_mb")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
+# Its processes end with it, even if it is killed: so do the steps of its builds, and its mounts (unshare(1)).
+SEALED = ("unshare", "--mount", "--propagation", "private", "--pid", "--kill-child", "--mount-proc")
 # Two daemons on one machine would fight for buildkitd's usual trace socket; CDI would hand devices to any build.
 BUILDKITD = (
+    *SEALED,
     "buildkitd",
     "--addr", "unix://{socket}",
     "--root", "{root}",

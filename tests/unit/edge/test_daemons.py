@@ -321,7 +321,7 @@ def test_daemons_die_with_the_task_that_keeps_them(tmp_path: Path) -> None:
     assert is_gone(processes[0])
 
 
-@pytest.mark.skipif(not end_with_parent(), reason="this system has no setpriv that knows --pdeathsig")
+@pytest.mark.skipif(not end_with_parent(signal.SIGKILL), reason="this system has no setpriv that knows --pdeathsig")
 def test_a_daemon_does_not_outlive_a_kilngate_that_was_killed(tmp_path: Path) -> None:
     script = (
         "import asyncio, os, pathlib, sys; from tests.helpers import own_daemons;"

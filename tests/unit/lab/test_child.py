@@ -1,6 +1,7 @@
 """Processes that the lab starts end with all they started, and only they."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def test_a_child_that_is_never_ready_is_told(tmp_path: Path) -> None:
     child.kill()
 
 
-@pytest.mark.skipif(not end_with_parent(), reason="this system has no setpriv that knows --pdeathsig")
+@pytest.mark.skipif(not end_with_parent(signal.SIGTERM), reason="this system has no setpriv that knows --pdeathsig")
 def test_a_child_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     script = (
         "import os; from pathlib import Path; from proxy.lab.child import Child;"

@@ -148,11 +148,11 @@ def test_the_daemon_of_a_run_that_was_cut_short_makes_way(tmp_path: Path, monkey
     second.stop()
 
 
-def test_a_daemon_of_ours_listens_on_unix_sockets_only(tmp_path: Path) -> None:
-    command, url = dockerd_command(tmp_path, ())
+def test_a_daemon_of_ours_listens_on_unix_sockets_only() -> None:
+    command = dockerd_command("/run/s", "/run", "/data", "--debug")
 
-    hosts = [command[at + 1] for at, word in enumerate(command) if word == "--host"]
-    assert hosts == [url.replace("docker://", "unix://")]
+    assert [command[at + 1] for at, word in enumerate(command) if word == "--host"] == ["unix:///run/s"]
+    assert command[-1] == "/data"
 
 
 def test_a_long_path_gets_a_short_socket_directory_always_the_same(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from proxy.buildkit.address import Scheme, UpstreamAddress
-from proxy.routing.template import BUILDKITD, Home, Template, home_of
+from proxy.routing.template import BUILDKITD, SEALED, Home, Template, home_of
 
 PLAIN = ["builder", "{socket}", "{root}"]
 HOME = Home("/d/own.payments")
@@ -49,7 +49,7 @@ def test_a_socket_needs_a_short_path(octets: int, is_short: bool) -> None:
 def test_the_default_is_a_buildkitd_with_a_root_a_socket_and_a_limit_of_its_own() -> None:
     command = template(keep_storage="1GiB").fill(HOME, "payments")
 
-    assert command[0] == "buildkitd"
+    assert tuple(command[: len(SEALED) + 1]) == (*SEALED, "buildkitd")
     assert command[command.index("--addr") + 1] == "unix:///d/own.payments/run/daemon.sock"
     assert command[command.index("--root") + 1] == "/d/own.payments/root"
     assert command[command.index("--otel-socket-path") + 1] == "/d/own.payments/run/otel.sock"
