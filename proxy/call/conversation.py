@@ -26,10 +26,10 @@ from proxy.call.judging import Judging
 from proxy.call.machine import Call, State
 from proxy.call.waiting import Waiting
 from proxy.call.waker import Waker
-from proxy.call.world import World
+from proxy.call.world import TakeStart, World, no_start
 from proxy.caller import Caller
 from proxy.errors import KeysNeeded, Refused, one_line
-from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted, DaemonStarted
+from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted
 from proxy.grpc.head import Fields
 from proxy.http2.calls import Verdict
 from proxy.http2.frames import ErrorCode, ProtocolFault
@@ -47,8 +47,8 @@ TOO_MUCH_FROM_A_STRANGER = "too much before anybody was identified"
 class Conversation:
     """All calls of one connection; `peer` is its address for people.
 
-    `destination` is the daemon that they go to; `daemon_started` tells of a start of it
-    that they waited for.
+    `destination` is the daemon that they go to; `take_daemon_start` tells of a start of it
+    that the first build of this connection should show.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Conversation:
         self._waiting = Waiting(world.builds, waker, join=self._join, start=self._start)
         self.strangers_refused = 0
         self.destination = Destination()
-        self.daemon_started: DaemonStarted | None = None
+        self.take_daemon_start: TakeStart = no_start
 
     @property
     def tenant(self) -> str | None:

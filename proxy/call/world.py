@@ -7,12 +7,18 @@ from proxy.buildkit.content import Readable
 from proxy.buildkit.isolation import Isolation
 from proxy.call.builds import Builds
 from proxy.call.sessions import Sessions
-from proxy.events import Event
+from proxy.events import DaemonStarted, Event
 from proxy.identity.authenticator import Authenticator
 from proxy.limits.tenant import TenantLimits
 from proxy.routing.routes import Routes
 
 Emit = Callable[[Event], None]
+TakeStart = Callable[[], DaemonStarted | None]
+
+
+def no_start() -> DaemonStarted | None:
+    """Return nothing: there is no start of a daemon to be shown."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from proxy.routing.routes import OnDemand
 from proxy.units import SECOND_NS, said
 
 ASK_AGAIN_S = 0.05
+FRESH_NS = 5 * SECOND_NS
 
 
 class Stage(Enum):
@@ -48,6 +49,7 @@ class Life:
         self._idle_since_ns = 0
         self._connections = 0
         self._is_told_to_end = False
+        self._is_shown = False
         self._news = asyncio.Event()
 
     # --- for whoever needs the daemon -------------------------------------------------------
@@ -69,6 +71,18 @@ class Life:
         await self._is_decided.wait()
         if self.started is None:
             raise NotStarted(self.failure)
+
+    def take_start(self, asked_ns: int) -> DaemonStarted | None:
+        """Return the start, if whoever asked at `asked_ns` should be shown it.
+
+        That is who waited for it, and the first build of the next moment: some clients wait
+        on one connection and build on another.
+        """
+        was_waited_for = asked_ns < self.answered_ns
+        if not was_waited_for and (self._is_shown or asked_ns - self.answered_ns > FRESH_NS):
+            return None
+        self._is_shown = True
+        return self.started
 
     def leave(self) -> None:
         """Give the place back."""

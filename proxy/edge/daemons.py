@@ -6,6 +6,7 @@ by the next call; one that does not start is left alone for a while.
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 from proxy.buildkit.address import UpstreamAddress
@@ -21,10 +22,10 @@ Name = tuple[str, str]
 
 
 class Lease(NamedTuple):
-    """A place at a daemon, which stays until it is given back; `started` tells of a start that was waited for."""
+    """A place at a daemon, which stays until it is given back; `take_start` is `Life.take_start` of its holder."""
 
     address: UpstreamAddress
-    started: DaemonStarted | None
+    take_start: Callable[[], DaemonStarted | None]
     give_back: Callable[[], None]
 
 
@@ -66,8 +67,7 @@ class Daemons:
         except BaseException:
             life.leave()
             raise
-        started = life.started if asked_ns < life.answered_ns else None
-        return Lease(life.plan.address, started, _once(life.leave))
+        return Lease(life.plan.address, partial(life.take_start, asked_ns), _once(life.leave))
 
     async def run(self) -> None:
         """Let daemons live until cancelled; those that are left then are killed."""

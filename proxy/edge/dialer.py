@@ -51,7 +51,7 @@ class Dialer:
 
     async def _dial_standing(self, caller: Caller, upstream: Standing) -> None:
         sock, early = await _open_patiently(upstream.address, upstream.wait_ns)
-        caller.daemon_opened(UpstreamLink(sock), early, None)
+        caller.daemon_opened(UpstreamLink(sock), early)
 
     async def _dial_ours(self, caller: Caller, upstream: OnDemand) -> None:
         lease = await self._daemons.lease(upstream)
@@ -60,7 +60,7 @@ class Dialer:
         except BaseException:
             lease.give_back()
             raise
-        caller.daemon_opened(UpstreamLink(sock, closed=lease.give_back), early, lease.started)
+        caller.daemon_opened(UpstreamLink(sock, closed=lease.give_back), early, lease.take_start)
 
 
 async def _open_patiently(address: UpstreamAddress, wait_ns: int) -> tuple[socket.socket, bytes]:

@@ -9,13 +9,14 @@ import socket
 from contextlib import suppress
 
 from proxy.call.conversation import TOO_MUCH_FROM_A_STRANGER, Conversation
+from proxy.call.world import TakeStart, no_start
 from proxy.edge.arrival import Arrival
 from proxy.edge.host import READ_OCTETS, Host
 from proxy.edge.tls_records import PeerClosed, TlsConnection
 from proxy.edge.upstream_link import UpstreamLink
 from proxy.edge.watch import Watch
 from proxy.errors import Refused
-from proxy.events import ConnectionClosed, ConnectionFault, DaemonStarted
+from proxy.events import ConnectionClosed, ConnectionFault
 from proxy.http2.frames import PREFACE, ErrorCode, ProtocolFault
 from proxy.http2.relay import Relay
 from proxy.reasons import Reason
@@ -168,14 +169,14 @@ class Downstream:
         """The daemon that the calls of this connection go to."""
         return self._conversation.destination
 
-    def daemon_opened(self, link: UpstreamLink, early: bytes, started: DaemonStarted | None) -> None:
+    def daemon_opened(self, link: UpstreamLink, early: bytes, take_start: TakeStart = no_start) -> None:
         """The connection to the daemon is there."""
         self._is_asking = False
         if self.is_closed or self._ending:
             link.close()
             return
         self._link = link
-        self._conversation.daemon_started = started
+        self._conversation.take_daemon_start = take_start
         self._daemon_watch = Watch(self._host.poller, link.fileno(), self._receive_daemon, self._flush_daemon)
         self._daemon_watch.read(True)
         self._relay.daemon_ready()

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from proxy.call.world import World
+from proxy.call.world import TakeStart, World, no_start
 from proxy.edge.buffers import new_buffer
 from proxy.edge.clock import now_ns as monotonic_ns
 from proxy.edge.upstream_link import UpstreamLink
 from proxy.edge.watch import Poller
 from proxy.errors import Refused
-from proxy.events import DaemonStarted
 from proxy.routing.routes import Destination
 from proxy.settings.listen import Listen
 
@@ -28,8 +27,8 @@ class Caller(Protocol):
     def destination(self) -> Destination:
         """The daemon that is meant."""
 
-    def daemon_opened(self, link: UpstreamLink, early: bytes, started: DaemonStarted | None) -> None:
-        """The connection is there, with octets that came early, and the start of the daemon that it waited for."""
+    def daemon_opened(self, link: UpstreamLink, early: bytes, take_start: TakeStart = no_start) -> None:
+        """The connection is there, with octets that came early, and perhaps a start of the daemon to be shown."""
 
     def daemon_failed(self, refused: Refused) -> None:
         """No connection could be had in time."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.edge import daemon_process
+from proxy.edge import daemon_life, daemon_process
 from proxy.edge.daemon_life import NotStarted
 from proxy.edge.daemons import Daemons
 from proxy.events import DaemonEnd, DaemonEnded, DaemonNotStarted, DaemonStarted, Event, Warned
@@ -50,8 +50,8 @@ def test_many_calls_start_a_daemon_once_and_each_learns_of_the_start_it_waited_f
         leases = await asyncio.gather(*(daemons.lease(own) for _ in range(5)))
         late = await daemons.lease(own)
 
-        assert [lease.started for lease in leases] == said * 5
-        assert late.started is None
+        assert [lease.take_start() for lease in leases] == said * 5
+        assert late.take_start() is None
         assert {lease.address for lease in (*leases, late)} == {own.address}
 
     said = run(story, own)
@@ -61,6 +61,27 @@ def test_many_calls_start_a_daemon_once_and_each_learns_of_the_start_it_waited_f
     assert (started.pool, started.tenant, started.version) == ("own", "payments", "v0.31.1")
     assert 0 < started.begun_wall_ns < started.ended_wall_ns
     assert len(starts(own)) == 1
+
+
+def test_a_start_is_shown_once_to_who_comes_in_the_next_moment_if_nobody_who_waited_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = plan(tmp_path)
+
+    async def story(daemons: Daemons, said: list[Event]) -> None:
+        waited, soon, later = [await daemons.lease(own) for _ in range(3)]
+
+        assert [soon.take_start(), later.take_start(), waited.take_start()] == [said[0], None, said[0]]
+
+    run(story, own)
+
+    async def too_late(daemons: Daemons, _said: list[Event]) -> None:
+        await daemons.lease(own)
+        monkeypatch.setattr(daemon_life, "FRESH_NS", 0)
+
+        assert (await daemons.lease(own)).take_start() is None
+
+    run(too_late, own)
 
 
 def test_each_tenant_has_a_process_and_a_root_of_its_own(tmp_path: Path) -> None:
@@ -175,7 +196,7 @@ def test_a_reload_that_changes_the_command_tries_it_at_once(tmp_path: Path) -> N
         lease = await daemons.lease(broken)
 
         assert still.startswith("it did not start before")
-        assert lease.started is not None
+        assert lease.take_start() is not None
 
     run(story, broken)
 
@@ -198,7 +219,7 @@ def test_a_daemon_that_nobody_uses_ends_and_the_next_call_starts_it_again(tmp_pa
         assert is_gone(process)
         assert is_gone(child)
         assert "daemon.pid" not in os.listdir(own.home.path)
-        assert (await daemons.lease(own)).started is not None
+        assert (await daemons.lease(own)).take_start() is not None
 
     assert ends(run(story, own)) == [DaemonEnd.IDLE]
     assert len(starts(own)) == 2
@@ -217,7 +238,7 @@ def test_a_call_that_comes_while_a_daemon_ends_waits_for_the_next_life(tmp_path:
         assert not waiting.done()
         os.kill(process.number, signal.SIGCONT)
 
-        assert (await waiting).started is not None
+        assert (await waiting).take_start() is not None
         assert ends(said) == [DaemonEnd.IDLE]
 
     run(story, own)
@@ -233,7 +254,7 @@ def test_a_daemon_that_crashed_is_told_and_started_again_by_the_next_call(tmp_pa
         await wait_until(lambda: bool(ends(said)))
         assert is_gone(child)
         lease.give_back()
-        assert (await daemons.lease(own)).started is not None
+        assert (await daemons.lease(own)).take_start() is not None
 
     said = run(story, own)
 
@@ -265,7 +286,7 @@ def test_a_daemon_that_the_settings_no_longer_name_goes_when_its_last_connection
         await wait_until(lambda: bool(ends(said)))
         # A connection that was opened before the reload may still ask for it.
         again = await daemons.lease(own)
-        assert again.started is not None
+        assert again.take_start() is not None
         again.give_back()
         await wait_until(lambda: len(ends(said)) == 2)
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from proxy.buildkit.address import UpstreamAddress
+from proxy.call.world import TakeStart, no_start
 from proxy.edge.daemons import Daemons
 from proxy.edge.dialer import Dialer
 from proxy.edge.upstream_link import UpstreamLink
@@ -33,8 +34,8 @@ class Asker:
         self.refused: Refused | None = None
         self.told = asyncio.Event()
 
-    def daemon_opened(self, link: UpstreamLink, early: bytes, started: DaemonStarted | None) -> None:
-        self.link, self.early, self.started = link, early, started
+    def daemon_opened(self, link: UpstreamLink, early: bytes, take_start: TakeStart = no_start) -> None:
+        self.link, self.early, self.started = link, early, take_start()
         self.told.set()
 
     def daemon_failed(self, refused: Refused) -> None:
