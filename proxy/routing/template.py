@@ -32,6 +32,7 @@ BUILDKITD = (
     "--cdi-disabled",
 )  # fmt: skip
 DIRECTORY = "/var/lib/kilngate/daemons"
+KEPT_OCTETS = 20 << 30
 _MB = 1_000_000
 
 
@@ -96,7 +97,7 @@ class Template(Record):
     """One daemon for each tenant of the pool, with data of its own, instead of one for all."""
     directory: Annotated[str, Field(pattern="^/", max_length=80)] = DIRECTORY
     """Where the daemons have their sockets, data and logs: an absolute path, for kilngate's user alone."""
-    keep_storage: Size = 20 << 30
+    keep_storage: Size = KEPT_OCTETS
     """How much build cache each daemon keeps: what is more is collected."""
     start_timeout: Annotated[Duration, Field(ge=SECOND_NS, le=600 * SECOND_NS)] = 60 * SECOND_NS
     """How long a daemon may take until it answers. Callers wait as long, then they are refused."""
@@ -113,7 +114,7 @@ class Template(Record):
         used = _used(self.command)
         if "tenant" in used and not self.tenants_each:
             raise ValueError("the command says {tenant}, but all tenants of the pool share this daemon; tenants_each")
-        if "keep_storage" in self.model_fields_set and "keep_storage_mb" not in used:
+        if self.keep_storage != KEPT_OCTETS and "keep_storage_mb" not in used:
             raise ValueError("keep_storage has no effect; the command does not say {keep_storage_mb}")
         return self
 

@@ -10,6 +10,7 @@ from proxy.routing.routes import EachTenant, OnDemand, Pool, Standing
 from proxy.routing.template import Template
 from proxy.units import SECOND_NS, Duration
 
+WAIT_NS = 10 * SECOND_NS
 NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 
@@ -31,7 +32,7 @@ class Upstream(Record):
 
     url: Url = "unix:///run/buildkit/buildkitd.sock"
     """`unix:///path` of a buildkitd, or `docker:///path` of a Docker daemon, whose BuildKit is used."""
-    wait: Wait = 10 * SECOND_NS
+    wait: Wait = WAIT_NS
     """How long a call waits while the daemon is away, before it is refused."""
     minimum_version: Version = "0.12.5"
     """Warn about a BuildKit older than this, in quotes. 0.12.5 closed four ways out of a build."""
@@ -54,7 +55,7 @@ class PoolSettings(Record):
     """As `upstream.url`: a daemon that somebody else runs."""
     daemon: Template | None = None
     """A daemon that kilngate runs, from the first call until nobody needs it."""
-    wait: Wait = 10 * SECOND_NS
+    wait: Wait = WAIT_NS
     """With `url`: how long a call waits while the daemon is away, before it is refused."""
     minimum_version: Version = "0.12.5"
     """Warn about a BuildKit older than this, in quotes."""
@@ -63,7 +64,8 @@ class PoolSettings(Record):
     def _is_one_of_both(self) -> Self:
         if (self.url is None) == (self.daemon is None):
             raise ValueError("expected either a url or a daemon")
-        if self.daemon is not None and "wait" in self.model_fields_set:
+        # Not by what was set: `config show` prints defaults, and what it prints is a settings file.
+        if self.daemon is not None and self.wait != WAIT_NS:
             raise ValueError("wait belongs to a url; callers wait for a daemon of ours as long as its start_timeout")
         return self
 

@@ -63,7 +63,7 @@ def installed(sample: Path, home: Path) -> Path:
 
 
 def test_there_are_samples_for_each_way_in() -> None:
-    assert [sample.stem for sample in SAMPLES] == ["github-actions", "kubernetes", "small-team"]
+    assert [sample.stem for sample in SAMPLES] == ["dedicated", "github-actions", "kubernetes", "small-team"]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
@@ -73,6 +73,24 @@ def test_a_sample_passes_check_config(sample: Path, tmp_path: Path) -> None:
     told = json.loads(result.stdout)
     assert (result.exit_code, told["errors"]) == (0, [])
     assert all("admin.address" in warning for warning in told["warnings"])
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
+def test_a_sample_with_all_its_defaults_is_a_sample_again(sample: Path, tmp_path: Path) -> None:
+    shown = tmp_path / "shown.yaml"
+    first = CliRunner().invoke(main, ["config", "show", str(sample)]).stdout
+    shown.write_text(first)
+
+    assert CliRunner().invoke(main, ["config", "show", str(shown)]).stdout == first
+
+
+def test_dedicated_tenants_share_no_daemon_and_those_who_trust_each_other_do() -> None:
+    settings = parse((CONFIG / "dedicated.yaml").read_bytes(), file="dedicated.yaml")
+    addresses = {name: settings.routes.of(name).address for name in settings.tenants}
+
+    assert addresses["website"] == addresses["docs"] == settings.upstream.address
+    assert len({addresses[name] for name, tenant in settings.tenants.items() if tenant.isolation == "dedicated"}) == 3
+    assert all(len(each.template.fill(each.home, each.tenant)) > 1 for each in settings.daemons.on_demand)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
