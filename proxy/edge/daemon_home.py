@@ -4,9 +4,10 @@ A kilngate that was killed may have left a daemon behind, where the system does 
 children with their parent: a note says which process it is, so that two daemons never
 share one root.
 
-Source: proc(5), mountinfo fields and `sys/kernel/random/boot_id`.
+Source: flock(2); proc(5), mountinfo fields and `sys/kernel/random/boot_id`.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -21,19 +22,69 @@ MOST_LOG_OCTETS = 16 << 20
 LEFTOVER_S = 10.0
 
 
-def prepare(home: Home) -> None:
-    """Make directories that only our user can enter, end what an earlier kilngate left, empty `run`.
+class Claim:
+    """A home that is ours for as long as this is open.
+
+    The note in it is locked by us and not by the daemon, which does not inherit it: two
+    kilngates never run one daemon, and what a killed one left can be told from what a
+    living one runs.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._note = os.open(home.note, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._note, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._note)
+            raise BlockingIOError(f"another kilngate runs the daemon in {home.path}") from None
+
+    def write(self, process: ProcessId) -> None:
+        """Note which process lives here."""
+        self._replace(f"{_boot()} {process.number} {process.start_ticks}\n")
+
+    def end_leftover(self) -> None:
+        """End the daemon that the note names, with all it started, if it still runs; forget it."""
+        try:
+            boot, number, ticks = os.pread(self._note, 256, 0).decode().split()
+            process = ProcessId(int(number), int(ticks))
+        except ValueError:
+            return
+        if boot == _boot():
+            if identify(process.number) == process:
+                stop_process(process, LEFTOVER_S)
+            end(left_behind(process))
+        self._replace("")
+
+    def close(self, *, is_empty: bool) -> None:
+        """Give the home back; the note stays for the next one to see, unless nobody lives here any more."""
+        if is_empty:
+            self._replace("")
+        os.close(self._note)
+
+    def _replace(self, text: str) -> None:
+        os.ftruncate(self._note, 0)
+        os.pwrite(self._note, text.encode(), 0)
+
+
+def prepare(home: Home) -> Claim:
+    """Claim a home: directories that only our user can enter, nothing left of an earlier life, an empty `run`.
 
     Raises:
         OSError: it cannot be done; the text says what an operator should mend.
     """
     _own(Path(home.path).parent)
     _own(Path(home.path))
-    end_leftover(home)
-    Path(home.root).mkdir(mode=0o700, exist_ok=True)
-    _empty(Path(home.run))
-    if os.path.exists(home.log) and os.path.getsize(home.log) > MOST_LOG_OCTETS:
-        os.replace(home.log, f"{home.log}.1")
+    claim = Claim(home)
+    try:
+        claim.end_leftover()
+        Path(home.root).mkdir(mode=0o700, exist_ok=True)
+        _empty(Path(home.run))
+        if os.path.exists(home.log) and os.path.getsize(home.log) > MOST_LOG_OCTETS:
+            os.replace(home.log, f"{home.log}.1")
+    except BaseException:
+        claim.close(is_empty=False)
+        raise
+    return claim
 
 
 def open_log(home: Home) -> int:
@@ -54,25 +105,6 @@ def last_words(home: Home, since_octets: int) -> str:
     except OSError as error:
         return f"its log cannot be read ({error.strerror})"
     return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
-
-
-def note(home: Home, process: ProcessId) -> None:
-    """Write down which process lives here."""
-    Path(home.note).write_text(f"{_boot()} {process.number} {process.start_ticks}\n")
-
-
-def end_leftover(home: Home) -> None:
-    """End the daemon that the note names, with all it started, if it still runs; forget the note."""
-    try:
-        boot, number, ticks = Path(home.note).read_text().split()
-        process = ProcessId(int(number), int(ticks))
-    except (FileNotFoundError, ValueError):
-        return
-    if boot == _boot():
-        if identify(process.number) == process:
-            stop_process(process, LEFTOVER_S)
-        end(left_behind(process))
-    Path(home.note).unlink()
 
 
 def _own(path: Path) -> None:

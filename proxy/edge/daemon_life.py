@@ -111,8 +111,7 @@ class Life:
                 await self._process.end()
         finally:
             if self._process is not None:
-                self._process.kill()
-                await self._process.wait()
+                await self._process.kill()
 
     async def _start(self) -> bool:
         begun_ns, begun_wall_ns = now_ns(), wall_ns()

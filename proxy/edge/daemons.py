@@ -115,7 +115,7 @@ class Daemons:
             return
         self._backoffs.pop(plan.name, None)
         self._emit(life.started)
-        if warning := doubt(life.started.version, plan.minimum_version):
+        if warning := doubt(".".join(filter(None, plan.name)), life.started.version, plan.minimum_version):
             self._emit(Warned(warning))
 
 

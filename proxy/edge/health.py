@@ -112,21 +112,21 @@ class HealthWatch:
         if known is not None and (known.is_up, known.version) == (seen.is_up, seen.version):
             return
         self._emit(UpstreamChanged(str(self.address), seen.is_up, seen.version, seen.detail))
-        if seen.is_up and (warning := doubt(seen.version, self._minimum_version)):
+        if seen.is_up and (warning := doubt(self.address, seen.version, self._minimum_version)):
             self._emit(Warned(warning))
 
 
-def doubt(version: str, minimum_version: str) -> str:
-    """Return what an operator should know about a daemon's version, or nothing."""
+def doubt(daemon: object, version: str, minimum_version: str) -> str:
+    """Return what an operator should know about the version of `daemon`, or nothing."""
     older = is_older(version, minimum_version)
     if older is None:
         return (
-            f"the build daemon tells no version ({version or 'none'}): make sure that its BuildKit is "
+            f"the build daemon {daemon} tells no version ({version or 'none'}): make sure that its BuildKit is "
             f"{minimum_version} or later (minimum_version)"
         )
     if older:
         return (
-            f"the build daemon is BuildKit {version}, older than {minimum_version} "
+            f"the build daemon {daemon} is BuildKit {version}, older than {minimum_version} "
             "(minimum_version): known holes let a build out of its sandbox"
         )
     return ""

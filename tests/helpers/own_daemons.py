@@ -70,6 +70,11 @@ def child_of(plan: OnDemand) -> ProcessId:
     return found
 
 
+def noted(plan: OnDemand) -> str:
+    """Return what the note in its home says."""
+    return Path(plan.home.note).read_text()
+
+
 async def wait_until(is_so: Callable[[], bool]) -> None:
     """Wait until something is so that nobody tells."""
     while not is_so():  # noqa: ASYNC110

@@ -22,6 +22,7 @@ from tests.helpers.own_daemons import (
     environment_of,
     is_asked_to_end,
     is_gone,
+    noted,
     plan,
     process_of,
     run,
@@ -119,7 +120,7 @@ def test_an_old_daemon_is_warned_of(tmp_path: Path) -> None:
     said = run(story, own)
 
     assert isinstance(said[1], Warned)
-    assert "BuildKit v0.31.1, older than 99.0" in said[1].what
+    assert "daemon own.payments is BuildKit v0.31.1, older than 99.0" in said[1].what
 
 
 # --- a daemon that does not start -----------------------------------------------------------
@@ -218,7 +219,7 @@ def test_a_daemon_that_nobody_uses_ends_and_the_next_call_starts_it_again(tmp_pa
         await wait_until(lambda: bool(ends(said)))
         assert is_gone(process)
         assert is_gone(child)
-        assert "daemon.pid" not in os.listdir(own.home.path)
+        assert noted(own) == ""
         assert (await daemons.lease(own)).take_start() is not None
 
     assert ends(run(story, own)) == [DaemonEnd.IDLE]
