@@ -145,7 +145,7 @@ class Message:
                 there are more than MOST_FIELDS.
         """
         self._values: dict[int, list[Value]] = {}
-        self.unknown: frozenset[int] = frozenset()
+        self.unknown: set[int] = set()
         self.budget = budget = budget or Budget()
         values, left = self._values, budget.left
         view = memoryview(octets)
@@ -157,7 +157,7 @@ class Message:
             number, wire_type, value, position = read_field(view, position)
             shape = shapes.get(number)
             if shape is None:
-                self.unknown |= {number}
+                self.unknown.add(number)
                 continue
             if shape.check or wire_type != shape.wire_type:
                 _check(value, number, wire_type, shape)
