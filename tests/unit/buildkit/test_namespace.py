@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from proxy.buildkit.names import is_identifier
-from proxy.buildkit.namespace import Namespace
+from proxy.buildkit.namespace import Namespace, RememberedNames
 
 KEY = b"k" * 32
 tenants = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
@@ -107,3 +107,28 @@ def test_shared_keys_are_told_apart_the_empty_one_too(one: str, other: str) -> N
 
 def test_octets_of_a_header_that_are_no_text_make_a_name_too() -> None:
     assert PAYMENTS.shared_key(b"\xff".decode("utf-8", "surrogateescape")) != PAYMENTS.shared_key("")
+
+
+@given(st.text("0123456789abcdef", min_size=32, max_size=32))
+def test_a_trace_is_one_tenants_and_has_the_form_of_one(trace_id: str) -> None:
+    names = RememberedNames("payments", KEY)
+
+    assert re.fullmatch(r"[0-9a-f]{32}", names.trace(trace_id))
+    assert names.trace(trace_id) == names.trace(trace_id) == PAYMENTS.trace(trace_id)
+    assert names.trace(trace_id) != PLATFORM.trace(trace_id)
+
+
+def test_names_that_were_used_can_be_told_back() -> None:
+    names = RememberedNames("payments", KEY)
+
+    assert names.clients == {}
+    assert {names.ref("abc"): "abc", names.session("s1"): "s1"} == names.clients
+
+
+def test_only_so_many_names_are_remembered() -> None:
+    names = RememberedNames("payments", KEY)
+    for number in range(5000):
+        names.ref(f"r{number}")
+
+    assert len(names.clients) <= 1024
+    assert names.clients["payments.r4999"] == "r4999"
