@@ -268,6 +268,37 @@ class Reason(Enum):
         "tenant {tenant} has {value} of {limit} calls open. Retry when one of them has ended (limit streams)",
     )
 
+    GATEWAY_DEVEL = (
+        340,
+        "gateway-devel",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "the development gateway (attribute gateway-devel) is not offered. "
+        "Use a frontend by its name, or an image of one",
+    )
+    HOSTNAME_TOO_LONG = (
+        341,
+        "hostname-too-long",
+        Code.INVALID_ARGUMENT,
+        Blame.CALLER,
+        "the hostname {hostname} of build steps is too long: "
+        "with .{tenant} behind it, as this farm sets it, at most {limit} octets are left",
+    )
+    DEFINITION_NESTED = (
+        342,
+        "definition-nested",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "the build definition takes another one from its own files (BuildOp), which this farm cannot read. "
+        "Send that definition itself",
+    )
+    DEFINITION_UNKNOWN_STEP = (
+        343,
+        "definition-unknown-step",
+        Code.UNIMPLEMENTED,
+        Blame.CALLER,
+        "the build definition has a step of a kind (field {number}) that this farm does not know",
+    )
     HISTORY_FILTER = (
         351,
         "history-filter",

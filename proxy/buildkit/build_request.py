@@ -5,73 +5,43 @@ Stock clients send an almost empty `Control/Solve`, then everything in an
 changes what a build asks for does it through here, and so to both alike.
 
 Source: moby/buildkit api/services/control/control.proto (SolveRequest, CacheOptions) and
-frontend/gateway/pb/gateway.proto (SolveRequest); control/control.go takes
-Exporters (13), and the deprecated one (3, 4) only without them.
+frontend/gateway/pb/gateway.proto (SolveRequest); control/control.go,
+translateLegacySolveRequest.
 """
 
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 
-from proxy.buildkit.draft import Draft, encode_octets, encode_pair
-from proxy.buildkit.wire import Message, Shape, Shapes
+from proxy.buildkit.draft import Draft, Octets
+from proxy.buildkit.shapes import BRIDGE_SOLVE, CACHE_OPTIONS, CONTROL_SOLVE, TYPED
+from proxy.buildkit.typed import Typed
+from proxy.buildkit.wire import Message, Shapes
 
-CONTROL_SOLVE: Final[Shapes] = {
-    1: Shape.TEXT,  # Ref
-    2: Shape.MESSAGE,  # Definition
-    3: Shape.TEXT,  # ExporterDeprecated
-    4: Shape.MESSAGES,  # ExporterAttrsDeprecated
-    5: Shape.TEXT,  # Session
-    6: Shape.TEXT,  # Frontend
-    7: Shape.MESSAGES,  # FrontendAttrs
-    8: Shape.MESSAGE,  # Cache
-    9: Shape.TEXTS,  # Entitlements
-    10: Shape.MESSAGES,  # FrontendInputs
-    11: Shape.FLAG,  # Internal
-    12: Shape.MESSAGE,  # SourcePolicy
-    13: Shape.MESSAGES,  # Exporters
-    14: Shape.FLAG,  # EnableSessionExporter
-    15: Shape.TEXT,  # SourcePolicySession
-    16: Shape.NUMBER,  # CompatibilityVersion
-    17: Shape.FLAG,  # ProxyNetwork
-}
-BRIDGE_SOLVE: Final[Shapes] = {
-    1: Shape.MESSAGE,  # Definition
-    2: Shape.TEXT,  # Frontend
-    3: Shape.MESSAGES,  # FrontendOpt
-    5: Shape.FLAG,  # allowResultReturn
-    6: Shape.FLAG,  # allowResultArrayRef
-    10: Shape.FLAG,  # Final
-    11: Shape.MESSAGE,  # ExporterAttr
-    12: Shape.MESSAGES,  # CacheImports
-    13: Shape.MESSAGES,  # FrontendInputs
-    14: Shape.FLAG,  # Evaluate
-    15: Shape.MESSAGES,  # SourcePolicies
-}
-_CACHE: Final[Shapes] = {
-    1: Shape.TEXT,  # ExportRefDeprecated
-    2: Shape.TEXTS,  # ImportRefsDeprecated
-    3: Shape.MESSAGES,  # ExportAttrsDeprecated
-    4: Shape.MESSAGES,  # Exports
-    5: Shape.MESSAGES,  # Imports
-}
-_TYPED: Final[Shapes] = {1: Shape.TEXT, 2: Shape.MESSAGES}
-_INPUT: Final[Shapes] = {1: Shape.TEXT, 2: Shape.MESSAGE}
+REGISTRY = "registry"
 
 
-@dataclass(slots=True)
-class Typed:
-    """A type with attributes: an exporter, or a cache to import or export."""
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """Where one of the two messages says what both may say."""
 
-    type: str
-    attrs: dict[str, str] = field(default_factory=dict)
+    shapes: Shapes
+    definition: int
+    frontend: int
+    attrs: int
+    inputs: int
+
+
+_CONTROL = _Numbers(CONTROL_SOLVE, definition=2, frontend=6, attrs=7, inputs=10)
+_BRIDGE = _Numbers(BRIDGE_SOLVE, definition=1, frontend=2, attrs=3, inputs=13)
 
 
 class BuildRequest:
     """One of the two messages, read whole; what is changed here is changed in `encode`.
 
-    `attrs` are the frontend's attributes (FrontendAttrs or FrontendOpt). `exporters` holds what field 13
-    and what the deprecated fields say, since a daemon takes one or the other; `cache_imports` and
-    `cache_exports` likewise. Lists may be changed in place.
+    `attrs` are the frontend's attributes (FrontendAttrs or FrontendOpt). `definitions[0]` is the build's own
+    (or empty), then come those of its inputs. `exporters` holds field 13, which daemons since v0.13 take,
+    `deprecated_exporter` what older ones take, and newer ones without the first. `cache_imports` and
+    `cache_exports` hold the entries that a daemon makes of the deprecated fields too. All of them may be
+    changed in place.
     """
 
     def __init__(self, message: bytes, *, is_bridge: bool, takes_unknown: bool = False) -> None:
@@ -82,22 +52,18 @@ class BuildRequest:
             WireError: as `Draft`.
         """
         self.is_bridge = is_bridge
-        self.draft = Draft(message, BRIDGE_SOLVE if is_bridge else CONTROL_SOLVE, takes_unknown=takes_unknown)
-        self._takes_unknown = takes_unknown
-        self._attrs_field = 3 if is_bridge else 7
-        self._inputs_field = 13 if is_bridge else 10
-        self.attrs: dict[str, str] = self.draft.pairs(self._attrs_field)
-        self.frontend: str = self.draft.text(2 if is_bridge else 6)
-        self._read_definitions()
-        if is_bridge:
-            self.exporters: list[Typed] = []
-            self.deprecated_exporter: Typed | None = None
-            self.cache_imports = [self._typed(one) for one in self.draft.messages(12)]
-            self.cache_exports: list[Typed] = []
-            self._cache: Draft | None = None
-        else:
-            self._read_exporters()
-            self._read_cache()
+        self._numbers = _BRIDGE if is_bridge else _CONTROL
+        self.draft = Draft(message, self._numbers.shapes, takes_unknown=takes_unknown)
+        self.frontend: str = self.draft.text(self._numbers.frontend)
+        self.attrs: dict[str, str] = self.draft.pairs(self._numbers.attrs)
+        self._inputs = list(self.draft.entries(self._numbers.inputs))
+        own = self.draft.messages(self._numbers.definition)
+        self.definitions: list[Octets] = [_only(sent) for sent in (own, *(entry.messages(2) for entry in self._inputs))]
+        self._sent_definitions = tuple(self.definitions)
+        self._read_exporters()
+        self.cache_imports: list[Typed]
+        self.cache_exports: list[Typed]
+        self._read_cache()
 
     # --- questions --------------------------------------------------------------------------
 
@@ -115,70 +81,79 @@ class BuildRequest:
 
     def encode(self) -> bytes:
         """Return the message with what was changed."""
-        draft = self.draft
-        draft.set_pairs(self._attrs_field, self.attrs)
+        self.draft.set_pairs(self._numbers.attrs, self.attrs)
         self._write_definitions()
-        if self.is_bridge:
-            draft.set_messages(12, map(_encode_typed, self.cache_imports))
-        else:
+        if not self.is_bridge:
             self._write_exporters()
-            self._write_cache()
-        return draft.encode()
+        self._write_cache()
+        return self.draft.encode()
 
     # --- its parts --------------------------------------------------------------------------
 
-    def _read_definitions(self) -> None:
-        """`definitions[0]` is the build's own (or empty), then those of the inputs in their order."""
-        inputs = [self._message(octets, _INPUT) for octets in self.draft.messages(self._inputs_field)]
-        self._input_names = [one.text(1) for one in inputs]
-        own = self.draft.messages(1 if self.is_bridge else 2)
-        self.definitions: list[bytes] = [bytes(b"".join(own)), *(b"".join(one.messages(2)) for one in inputs)]
-        self._had_definition = bool(own)
-
     def _write_definitions(self) -> None:
+        if all(one is sent for one, sent in zip(self.definitions, self._sent_definitions, strict=True)):
+            return
         own, *inputs = self.definitions
-        if own or self._had_definition:
-            self.draft.set_messages(1 if self.is_bridge else 2, [own])
-        entries = zip(self._input_names, inputs, strict=True)
-        self.draft.set_messages(
-            self._inputs_field, [encode_octets(1, name.encode()) + encode_octets(2, one) for name, one in entries]
-        )
+        if own is not self._sent_definitions[0]:
+            self.draft.set_messages(self._numbers.definition, [own])
+        for entry, definition, sent in zip(self._inputs, inputs, self._sent_definitions[1:], strict=True):
+            if definition is not sent:
+                entry.set_messages(2, [definition])
+        self.draft.set_messages(self._numbers.inputs, [entry.encode() for entry in self._inputs])
 
     def _read_exporters(self) -> None:
-        draft = self.draft
-        self.exporters = [self._typed(one) for one in draft.messages(13)]
-        attrs = draft.pairs(4)
-        has_deprecated = draft.text(3) or attrs
-        self.deprecated_exporter = Typed(draft.text(3), attrs) if has_deprecated else None
+        self.exporters: list[Typed] = []
+        self.deprecated_exporter: Typed | None = None
+        if not self.is_bridge:
+            self.exporters = _typed(self.draft, 13)
+            name, attrs = self.draft.text(3), self.draft.pairs(4)
+            self.deprecated_exporter = Typed(name, attrs) if name or attrs else None
 
     def _write_exporters(self) -> None:
         deprecated = self.deprecated_exporter or Typed("")
-        self.draft.set_messages(13, map(_encode_typed, self.exporters))
+        self.draft.set_messages(13, [one.encode() for one in self.exporters])
         self.draft.set_text(3, deprecated.type)
         self.draft.set_pairs(4, deprecated.attrs)
 
     def _read_cache(self) -> None:
-        sent = self.draft.messages(8)
-        self._cache = cache = self._message(sent[0], _CACHE) if sent else None
-        self.cache_imports, self.cache_exports = [], []
-        if cache is not None:
-            self.cache_imports = [self._typed(one) for one in cache.messages(5)]
-            self.cache_exports = [self._typed(one) for one in cache.messages(4)]
+        """Read the cache options; a daemon adds what the deprecated fields say behind the others."""
+        if self.is_bridge:
+            self.cache_imports, self.cache_exports = _typed(self.draft, 12), []
+            return
+        sent = self.draft.inner(8, CACHE_OPTIONS)
+        self._cache = cache = sent[0] if sent else Draft(b"", CACHE_OPTIONS)
+        self.cache_imports = _typed(cache, 5) + _deprecated_imports(cache)
+        self.cache_exports = _typed(cache, 4) + _deprecated_exports(cache)
 
     def _write_cache(self) -> None:
-        if self._cache is not None:
-            self._cache.set_messages(5, map(_encode_typed, self.cache_imports))
-            self._cache.set_messages(4, map(_encode_typed, self.cache_exports))
-            self.draft.set_messages(8, [self._cache.encode()])
+        """Write the entries; what the deprecated fields said stays in them as long as nothing of it was changed."""
+        if self.is_bridge:
+            self.draft.set_messages(12, [one.encode() for one in self.cache_imports])
+            return
+        cache = self._cache
+        if self.cache_imports != _typed(cache, 5) + _deprecated_imports(cache):
+            cache.set_messages(5, [one.encode() for one in self.cache_imports])
+            cache.set_texts(2, [])
+        if self.cache_exports != _typed(cache, 4) + _deprecated_exports(cache):
+            cache.set_messages(4, [one.encode() for one in self.cache_exports])
+            cache.set_text(1, "")
+            cache.set_pairs(3, {})
+        if cache.is_changed:
+            self.draft.set_messages(8, [cache.encode()])
 
-    def _typed(self, octets: memoryview) -> Typed:
-        message: Message = self._message(octets, _TYPED)
-        return Typed(message.text(1), message.pairs(2))
 
-    def _message(self, octets: memoryview, shapes: Shapes) -> Draft:
-        return Draft(octets, shapes, takes_unknown=self._takes_unknown)
+def _typed(draft: Draft, number: int) -> list[Typed]:
+    return [Typed.read(one) for one in draft.inner(number, TYPED)]
 
 
-def _encode_typed(typed: Typed) -> bytes:
-    kind = encode_octets(1, typed.type.encode()) if typed.type else b""
-    return kind + b"".join(encode_octets(2, encode_pair(key, value)) for key, value in typed.attrs.items())
+def _deprecated_imports(cache: Message) -> list[Typed]:
+    return [Typed(REGISTRY, {"ref": ref}) for ref in cache.texts(2)]
+
+
+def _deprecated_exports(cache: Message) -> list[Typed]:
+    ref, attrs = cache.text(1), cache.pairs(3)
+    return [Typed(REGISTRY, {**attrs, "ref": ref})] if ref else []
+
+
+def _only(sent: list[memoryview]) -> Octets:
+    return sent[0] if sent else b""

@@ -26,8 +26,9 @@ from proxy.buildkit.methods import (
     Method,
 )
 from proxy.buildkit.naming import name_attrs, name_solve
+from proxy.buildkit.shapes import STATUS_REQUEST
 from proxy.buildkit.solve import facts_of
-from proxy.buildkit.wire import Shape, Shapes, WireError
+from proxy.buildkit.wire import Shapes, WireError
 from proxy.call.allowed import need_role
 from proxy.call.builds import Build
 from proxy.call.machine import Call
@@ -117,7 +118,7 @@ class Judging:
         return request.encode()
 
     def _status(self, call: Call, message: bytes) -> bytes:
-        draft = self._draft(message, {1: Shape.TEXT})
+        draft = self._draft(message, STATUS_REQUEST)
         call.ref = draft.text(1)
         # The ref stands where an update of the history has it, and an operator names builds as there.
         name_update(draft, call.names, is_operator=_is_operator(call))

@@ -28,3 +28,9 @@ def _classes() -> dict[str, Any]:
 def message_class(name: str) -> Any:
     """Return the class of the message `name`, such as `SolveRequest`."""
     return _classes()[f"kilngate.buildkit.{name}"]
+
+
+def octets_of(message: Any) -> bytes:
+    """Return a message as Go's clients write it: fields by number, maps by key."""
+    octets: bytes = message.SerializeToString(deterministic=True)
+    return octets
