@@ -299,6 +299,14 @@ class Reason(Enum):
         Blame.CALLER,
         "the build definition has a step of a kind (field {number}) that this farm does not know",
     )
+    DEFINITION_REFUSED = (
+        344,
+        "definition-refused",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "this farm takes no build definitions that clients make themselves (isolation.definitions: refuse). "
+        "Build from a Dockerfile",
+    )
     HISTORY_FILTER = (
         351,
         "history-filter",

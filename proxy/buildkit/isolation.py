@@ -21,3 +21,13 @@ class Isolation(Record):
     or passed on unread, which lets tenants reach each other."""
     unknown_fields: Literal["refuse", "pass"] = "refuse"
     """Fields of a request that came with a BuildKit newer than this kilngate, and that nobody has judged."""
+
+    @property
+    def separates_runs(self) -> bool:
+        """Whether a RUN step's result is its tenant's alone."""
+        return self.run_cache == "tenant"
+
+    @property
+    def takes_unknown(self) -> bool:
+        """Whether fields that nobody has judged pass."""
+        return self.unknown_fields == "pass"

@@ -112,16 +112,17 @@ BRIDGE_SOLVE = Method(BRIDGE, "Solve", Kind.UNARY, Role.BUILDER, Treatment.INSPE
 # The answer of Solve holds the whole definition, and Return sends it back.
 BRIDGE_RETURN = Method(BRIDGE, "Return", Kind.UNARY, Role.BUILDER, message_limit_octets=DEFINITION_LIMIT_OCTETS)
 
+RESOLVE_IMAGE_CONFIG = Method(BRIDGE, "ResolveImageConfig", Kind.UNARY, Role.BUILDER, Treatment.INSPECT)
+RESOLVE_SOURCE_META = Method(BRIDGE, "ResolveSourceMeta", Kind.UNARY, Role.BUILDER, Treatment.INSPECT)
+NEW_CONTAINER = Method(BRIDGE, "NewContainer", Kind.UNARY, Role.BUILDER, Treatment.INSPECT)
+
 _BRIDGE_UNARY = (
-    "ResolveImageConfig",
-    "ResolveSourceMeta",
     "ReadFile",
     "ReadDir",
     "StatFile",
     "Evaluate",
     "Ping",
     "Inputs",
-    "NewContainer",
     "ReleaseContainer",
     "ReadFileContainer",
     "ReadDirContainer",
@@ -152,8 +153,7 @@ _HEALTH = {"Check": Kind.UNARY, "List": Kind.UNARY, "Watch": Kind.SERVER_STREAM}
 
 def _rows() -> Iterator[Method]:
     yield from _CONTROL
-    yield BRIDGE_SOLVE
-    yield BRIDGE_RETURN
+    yield from (BRIDGE_SOLVE, BRIDGE_RETURN, RESOLVE_IMAGE_CONFIG, RESOLVE_SOURCE_META, NEW_CONTAINER)
     yield Method(BRIDGE, "ExecProcess", Kind.BIDI, Role.BUILDER)
     for name in _BRIDGE_UNARY:
         yield Method(BRIDGE, name, Kind.UNARY, Role.BUILDER)

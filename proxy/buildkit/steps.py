@@ -13,6 +13,7 @@ import hashlib
 
 from proxy.buildkit.draft import encode_number, encode_octets
 from proxy.buildkit.wire import WireError, fields
+from proxy.events import DaemonStarted
 from proxy.units import SECOND_NS
 
 _VERTEXES = 1
@@ -32,6 +33,12 @@ def daemon_started(tenant: str, *, begun_wall_ns: int, ended_wall_ns: int) -> by
         + encode_octets(_COMPLETED, _timestamp(ended_wall_ns))
     )
     return encode_octets(_VERTEXES, vertex)
+
+
+def daemon_step(started: DaemonStarted) -> "OwnStep":
+    """Return what shows a build that its daemon was started for it."""
+    whose = started.tenant or f"pool {started.pool}"
+    return OwnStep(daemon_started(whose, begun_wall_ns=started.begun_wall_ns, ended_wall_ns=started.ended_wall_ns))
 
 
 class OwnStep:

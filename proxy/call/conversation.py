@@ -18,6 +18,7 @@ from proxy.buildkit.methods import (
 )
 from proxy.buildkit.named_text import client_trailers
 from proxy.buildkit.namespace import RememberedNames
+from proxy.buildkit.steps import daemon_step
 from proxy.call.allowed import need_role
 from proxy.call.answers import answer
 from proxy.call.heads import Heads, ReadHead
@@ -254,9 +255,12 @@ class Conversation:
     def _join(self, call: Call) -> None:
         build = self._world.builds.find(call)
         if build is not None and call.method is BRIDGE_SOLVE:
-            self._judging.take_slot(build)
-        elif call.method is STATUS:
+            self._judging.solving.take_slot(build)
+        elif build is not None and call.method is STATUS:
             self._world.builds.watch(call)
+            # A start is shown once: not to a build that nobody looks at, as clients' own probes are.
+            started = None if build.facts.is_internal else self.take_daemon_start()
+            call.rewriter = daemon_step(started) if started else None
 
     def _start(self, call: Call) -> None:
         """Say that a call started."""

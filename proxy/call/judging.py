@@ -6,9 +6,10 @@ understand might mean anything to the daemon.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from proxy.buildkit.build_request import BuildRequest
+from proxy.buildkit.bridge_requests import NAMED
 from proxy.buildkit.content import CONTENT_INFO_REQUEST, CONTENT_READ_REQUEST
 from proxy.buildkit.disk_usage import USAGE_REQUEST, Totals, check_usage_request
 from proxy.buildkit.draft import Draft, UnknownField
@@ -20,18 +21,20 @@ from proxy.buildkit.methods import (
     CONTENT_READ,
     DISK_USAGE,
     LISTEN_BUILD_HISTORY,
+    NEW_CONTAINER,
+    RESOLVE_IMAGE_CONFIG,
+    RESOLVE_SOURCE_META,
     SOLVE,
     STATUS,
     UPDATE_BUILD_HISTORY,
     Method,
 )
-from proxy.buildkit.naming import name_attrs, name_solve
+from proxy.buildkit.separation import unseparated
 from proxy.buildkit.shapes import STATUS_REQUEST
-from proxy.buildkit.solve import facts_of
 from proxy.buildkit.wire import Shapes, WireError
 from proxy.call.allowed import need_role
-from proxy.call.builds import Build
 from proxy.call.machine import Call
+from proxy.call.solving import Solving
 from proxy.call.world import World
 from proxy.caller import Role
 from proxy.errors import Refused
@@ -44,9 +47,13 @@ class Judging:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.solving = Solving(world)
         self._by_method: Final[dict[Method, Callable[[Call, bytes], bytes]]] = {
-            SOLVE: self._solve,
-            BRIDGE_SOLVE: self._bridge_solve,
+            SOLVE: self.solving.control,
+            BRIDGE_SOLVE: self.solving.bridge,
+            RESOLVE_IMAGE_CONFIG: self._bridge_request,
+            RESOLVE_SOURCE_META: self._bridge_request,
+            NEW_CONTAINER: self._bridge_request,
             STATUS: self._status,
             LISTEN_BUILD_HISTORY: self._listen_history,
             UPDATE_BUILD_HISTORY: self._update_history,
@@ -71,20 +78,6 @@ class Judging:
                 self._world.builds.refuse(call, refused, now_ns)
             raise
 
-    def take_slot(self, build: Build) -> None:
-        """Let a build count: with its Solve if that brings work, else with its first LLBBridge/Solve.
-
-        Raises:
-            Refused: BUILDS_LIMIT.
-        """
-        if build.permit is None:
-            try:
-                build.permit = self._world.limits.start_build(build.caller.tenant)
-            except Refused:
-                build.is_denied = True
-                raise
-        self._world.builds.start(build)
-
     def _read(self, call: Call, judge: Callable[[Call, bytes], bytes], message: bytes) -> bytes:
         try:
             return judge(call, message)
@@ -93,36 +86,20 @@ class Judging:
         except WireError as error:
             raise Refused(Reason.MESSAGE_UNREADABLE, method=call.method.short, why=str(error)) from None
 
-    @property
-    def _takes_unknown(self) -> bool:
-        return self._world.generation.isolation.unknown_fields == "pass"
-
     # --- one method each --------------------------------------------------------------------
 
-    def _solve(self, call: Call, message: bytes) -> bytes:
-        request = BuildRequest(message, is_bridge=False, takes_unknown=self._takes_unknown)
-        facts = facts_of(request)
-        call.ref = facts.ref
-        name_solve(request, call.names)
-        build = self._world.builds.open(call, facts)
-        if request.has_work:
-            self.take_slot(build)
-        if not facts.is_internal:
-            self._world.builds.start(build)
-        self._world.builds.admit(call)
-        return request.encode()
-
-    def _bridge_solve(self, call: Call, message: bytes) -> bytes:
-        request = BuildRequest(message, is_bridge=True, takes_unknown=self._takes_unknown)
-        name_attrs(request, call.names)
-        return request.encode()
+    def _bridge_request(self, call: Call, message: bytes) -> bytes:
+        shapes, give_names = NAMED[call.method.name]
+        draft = self._draft(message, shapes)
+        give_names(draft, call.names)
+        return bytes(draft.encode())
 
     def _status(self, call: Call, message: bytes) -> bytes:
         draft = self._draft(message, STATUS_REQUEST)
         call.ref = draft.text(1)
         # The ref stands where an update of the history has it, and an operator names builds as there.
         name_update(draft, call.names, is_operator=_is_operator(call))
-        return draft.encode()
+        return bytes(draft.encode())
 
     def _listen_history(self, call: Call, message: bytes) -> bytes:
         draft = self._draft(message, LISTEN)
@@ -130,16 +107,16 @@ class Judging:
         call.rewriter = OwnHistory(
             call.names,
             self._world.readable(call.caller.tenant),
-            restore_attrs=lambda attrs: attrs,
+            restore_attrs=partial(unseparated, tenant=call.caller.tenant),
             is_operator=_is_operator(call),
         )
-        return draft.encode()
+        return bytes(draft.encode())
 
     def _update_history(self, call: Call, message: bytes) -> bytes:
         draft = self._draft(message, UPDATE)
         need_role(call.caller, call.method, role_to_update(draft))
         name_update(draft, call.names, is_operator=_is_operator(call))
-        return draft.encode()
+        return bytes(draft.encode())
 
     def _content_info(self, call: Call, message: bytes) -> bytes:
         if not _is_operator(call):
@@ -158,7 +135,7 @@ class Judging:
         return message
 
     def _draft(self, message: bytes, shapes: Shapes) -> Draft:
-        return Draft(message, shapes, takes_unknown=self._takes_unknown)
+        return Draft(message, shapes, takes_unknown=self._world.generation.isolation.takes_unknown)
 
 
 def _is_operator(call: Call) -> bool:

@@ -124,6 +124,9 @@ def test_tenants_share_no_daemon_and_no_cache_and_find_their_own_again(
 
     assert [build.returncode for build in builds] == [0] * 4, builds[-1].stdout
     assert ["CACHED" in build.stdout for build in builds] == [False, True, False, True]
+    # The daemon was stopped meanwhile: the last build shows that it waited for a start, as a step of its own.
+    assert "[farm] started a build daemon for payments" in builds[3].stdout
+    assert "[farm]" not in builds[1].stdout
     assert all(os.listdir(directory / f"own.{tenant}" / "root") for tenant in ("payments", "platform"))
     assert starts >= 3
     assert code == 0

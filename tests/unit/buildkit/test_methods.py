@@ -78,6 +78,9 @@ def test_what_is_read_has_one_bounded_request_message() -> None:
         "Content/Info",
         "Content/Read",
         "LLBBridge/Solve",
+        "LLBBridge/ResolveImageConfig",
+        "LLBBridge/ResolveSourceMeta",
+        "LLBBridge/NewContainer",
     }
     assert all(method.kind in (Kind.UNARY, Kind.SERVER_STREAM) for method in read)
     assert all(method.message_limit_octets > 0 for method in read)

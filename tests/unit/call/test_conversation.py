@@ -538,6 +538,58 @@ def test_two_tenants_never_reach_the_daemon_under_one_name() -> None:
     assert dict(line.calls[ours].fields)[SESSION_ID] != dict(rival.calls[theirs].fields)[SESSION_ID]
 
 
+@pytest.mark.parametrize("brings", ["by its Solve", "by the bridge"])
+@pytest.mark.parametrize("run_cache", ["tenant", "shared"])
+def test_the_caches_of_a_build_are_its_tenants_whichever_message_says_what_it_wants(
+    brings: str, run_cache: str
+) -> None:
+    line = Farm(isolation=Isolation.model_validate({"run_cache": run_cache})).connect()
+    asked = {"frontend": "dockerfile.v0"}
+    build = line.solve("r", **(asked if brings == "by its Solve" else {}))
+    if brings == "by its Solve":
+        attrs = message_class("SolveRequest").FromString(line.verdicts[build].message).frontend_attrs
+    else:
+        work = line.work("r", message("BridgeSolveRequest", **asked))
+        attrs = message_class("BridgeSolveRequest").FromString(line.verdicts[work].message).frontend_opt
+
+    assert attrs["build-arg:BUILDKIT_CACHE_MOUNT_NS"] == "payments"
+    assert ("build-arg:BUILDKIT_SANDBOX_HOSTNAME" in attrs) == (run_cache == "tenant")
+
+
+@pytest.mark.parametrize(
+    ("definitions", "reason"),
+    [("refuse", Reason.DEFINITION_REFUSED), ("rewrite", Reason.DEFINITION_NESTED), ("allow", None)],
+)
+def test_a_definition_that_nobody_can_read_passes_only_where_all_do(definitions: str, reason: Reason | None) -> None:
+    line = Farm(isolation=Isolation.model_validate({"definitions": definitions})).connect()
+    nested = {"def": [message("Op", build={})]}
+    build = line.solve("r", definition=nested)
+
+    assert line.reasons == ({build: reason} if reason else {})
+
+
+def test_a_definition_reaches_the_daemon_with_its_tenants_caches() -> None:
+    line = Farm().connect()
+    mount = {"dest": "/cache", "mount_type": 3, "cache_opt": {"id": "mine"}}
+    step = message("Op", exec={"meta": {"args": ["true"]}, "mounts": [mount]})
+    build = line.solve("r", definition={"def": [step]})
+    reached = message_class("SolveRequest").FromString(line.verdicts[build].message).definition
+
+    (op,) = [message_class("Op").FromString(octets) for octets in getattr(reached, "def")]
+    assert op.exec.mounts[0].cache_opt.id == "payments.mine"
+
+
+@pytest.mark.parametrize("name", ["ResolveImageConfig", "ResolveSourceMeta", "NewContainer"])
+def test_other_requests_of_the_bridge_are_read_and_wait_for_their_build(name: str) -> None:
+    line = Farm().connect()
+    stream = line.begin(head_of_bridge("r", bridge(name)))
+    line.message(stream, b"")
+    before = line.calls[stream].state
+    line.solve("r")
+
+    assert (before, line.calls[stream].state) == (State.WAITING, State.RUNNING)
+
+
 @pytest.mark.parametrize("unknown_fields", ["refuse", "pass"])
 def test_a_field_that_nobody_has_judged_passes_only_if_the_operator_lets_it(unknown_fields: str) -> None:
     farm = Farm(isolation=Isolation.model_validate({"unknown_fields": unknown_fields}))
