@@ -10,7 +10,7 @@ from typing import Final
 from proxy.buildkit.draft import Draft
 from proxy.buildkit.history_filter import own_filters
 from proxy.buildkit.namespace import Namespace
-from proxy.buildkit.naming import Renamed, name_ref
+from proxy.buildkit.naming import name_ref
 from proxy.buildkit.wire import Shape, Shapes
 from proxy.caller import Role
 
@@ -31,8 +31,8 @@ UPDATE: Final[Shapes] = {
 }
 
 
-def name_listen(draft: Draft, names: Namespace, *, is_operator: bool = False) -> Renamed:
-    """Ask for the tenant's own records; return {daemon's name: client's name}.
+def name_listen(draft: Draft, names: Namespace, *, is_operator: bool = False) -> None:
+    """Ask for the tenant's own records.
 
     An operator sees the records of all tenants, filters them as the daemon has them, and
     names another tenant's build by the daemon's name (BuildKit's own ids have no dot).
@@ -43,16 +43,17 @@ def name_listen(draft: Draft, names: Namespace, *, is_operator: bool = False) ->
     """
     if not is_operator:
         draft.set_texts(_FILTER, own_filters(draft.texts(_FILTER), names))
-    return _name_ref(draft, _LISTEN_REF, names, is_operator) if draft.text(_LISTEN_REF) else {}
+    if draft.text(_LISTEN_REF):
+        _name_ref(draft, _LISTEN_REF, names, is_operator)
 
 
-def name_update(draft: Draft, names: Namespace, *, is_operator: bool = False) -> Renamed:
-    """Let an UpdateBuildHistoryRequest be about one's own build; return as `name_listen`.
+def name_update(draft: Draft, names: Namespace, *, is_operator: bool = False) -> None:
+    """Let an UpdateBuildHistoryRequest be about one's own build.
 
     Raises:
         WireError: as `name_listen`.
     """
-    return _name_ref(draft, _UPDATE_REF, names, is_operator)
+    _name_ref(draft, _UPDATE_REF, names, is_operator)
 
 
 def role_to_update(draft: Draft) -> Role:
@@ -63,5 +64,6 @@ def role_to_update(draft: Draft) -> Role:
     return Role.BUILDER if draft.flag(_DELETE) or draft.flag(_FINALIZE) else Role.MAINTAINER
 
 
-def _name_ref(draft: Draft, number: int, names: Namespace, is_operator: bool) -> Renamed:
-    return {} if is_operator and "." in draft.text(number) else name_ref(draft, names, number)
+def _name_ref(draft: Draft, number: int, names: Namespace, is_operator: bool) -> None:
+    if not (is_operator and "." in draft.text(number)):
+        name_ref(draft, names, number)

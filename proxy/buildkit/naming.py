@@ -1,8 +1,7 @@
 """The names that a client's requests carry, made its tenant's own.
 
-Each function changes one request, or a part of one, in place. Those for a whole request
-return what the daemon will call the client's things: {daemon's name: client's name}, so
-that its messages can be read back.
+Each function changes one request, or a part of one, in place. `RememberedNames` know
+afterwards what the daemon calls the client's things, so that its messages can be read back.
 
 Source: moby/buildkit api/services/control/control.proto, frontend/gateway/pb/gateway.proto,
 solver/pb/ops.proto; frontend/dockerui/config.go for `local-sessionid:NAME`;
@@ -19,7 +18,6 @@ from proxy.buildkit.separation import separated_cache_id
 from proxy.buildkit.shapes import CACHE_OPT, POLICY_RULE, POLICY_UPDATE, SOURCE_POLICY
 from proxy.buildkit.wire import WireError
 
-Renamed = dict[str, str]
 LOCAL_SESSION_PREFIX: Final = "local-sessionid:"
 SOURCE_SESSIONS: Final[tuple[str, ...]] = ("local.session", "oci.session")
 """The attributes of a source that name a session."""
@@ -27,34 +25,31 @@ _REF, _SESSION, _POLICY_SESSION = 1, 5, 15
 _CONTROL_POLICY, _BRIDGE_POLICIES = 12, 15
 
 
-def name_solve(request: BuildRequest, names: Namespace) -> Renamed:
+def name_solve(request: BuildRequest, names: Namespace) -> None:
     """Name the build and the sessions of a `Control/Solve`.
 
     Raises:
         WireError: a name is none that BuildKit's clients make.
     """
-    renamed = name_ref(request.draft, names)
+    name_ref(request.draft, names)
     for number in (_SESSION, _POLICY_SESSION):
-        if session := request.draft.text(number):
-            request.draft.set_text(number, _session(session, names, renamed))
-    return renamed | name_attrs(request, names)
+        name_session(request.draft, number, names)
+    name_attrs(request, names)
 
 
-def name_attrs(request: BuildRequest, names: Namespace) -> Renamed:
+def name_attrs(request: BuildRequest, names: Namespace) -> None:
     """Name the sessions in what either Solve has: attributes of a frontend, and source policies.
 
     Raises:
         WireError: as `name_solve`.
     """
-    renamed: Renamed = {}
     for key, value in request.attrs.items():
         if key.startswith(LOCAL_SESSION_PREFIX):
-            request.attrs[key] = _session(value, names, renamed)
+            request.attrs[key] = _session(value, names)
     name_policies(request.draft, _BRIDGE_POLICIES if request.is_bridge else _CONTROL_POLICY, names)
-    return renamed
 
 
-def name_ref(draft: Draft, names: Namespace, number: int = _REF) -> Renamed:
+def name_ref(draft: Draft, names: Namespace, number: int = _REF) -> None:
     """Name the build of a request, whose ref is in the field `number`.
 
     Raises:
@@ -62,7 +57,6 @@ def name_ref(draft: Draft, names: Namespace, number: int = _REF) -> Renamed:
     """
     ref = _checked(draft.text(number), "the ref")
     draft.set_text(number, names.ref(ref))
-    return {names.ref(ref): ref}
 
 
 def name_session(draft: Draft, number: int, names: Namespace) -> None:
@@ -72,7 +66,7 @@ def name_session(draft: Draft, number: int, names: Namespace) -> None:
         WireError: as `name_solve`.
     """
     if session := draft.text(number):
-        draft.set_text(number, _session(session, names, {}))
+        draft.set_text(number, _session(session, names))
 
 
 def name_source(source: Draft, names: Namespace) -> None:
@@ -82,7 +76,7 @@ def name_source(source: Draft, names: Namespace) -> None:
         WireError: as `name_solve`.
     """
     attrs = source.pairs(2)
-    sessions = {key: _session(attrs[key], names, {}) for key in SOURCE_SESSIONS if attrs.get(key)}
+    sessions = {key: _session(attrs[key], names) for key in SOURCE_SESSIONS if attrs.get(key)}
     source.set_pairs(2, {**attrs, **sessions})
 
 
@@ -108,10 +102,8 @@ def name_policies(draft: Draft, number: int, names: Namespace) -> None:
     draft.edit(number, SOURCE_POLICY, lambda policy: policy.edit(2, POLICY_RULE, rule))
 
 
-def _session(session: str, names: Namespace, renamed: Renamed) -> str:
-    name = names.session(_checked(session, "a session id"))
-    renamed[name] = session
-    return name
+def _session(session: str, names: Namespace) -> str:
+    return names.session(_checked(session, "a session id"))
 
 
 def _checked(name: str, what: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.buildkit.draft import Draft, UnknownField
 from proxy.buildkit.history_request import LISTEN, UPDATE, name_listen, name_update, role_to_update
-from proxy.buildkit.namespace import Namespace
+from proxy.buildkit.namespace import Namespace, RememberedNames
 from proxy.buildkit.wire import WireError
 from proxy.caller import Role
 from proxy.errors import Refused
@@ -23,15 +23,17 @@ Update = message_class("UpdateBuildHistoryRequest")
 def listened(request: Any, *, is_operator: bool = False) -> tuple[Any, dict[str, str]]:
     """Return what the daemon is asked, and the names that were changed."""
     draft = Draft(request.SerializeToString(), LISTEN)
-    renamed = name_listen(draft, NAMES, is_operator=is_operator)
-    return Listen.FromString(bytes(draft.encode())), renamed
+    names = RememberedNames("team-a", b"key")
+    name_listen(draft, names, is_operator=is_operator)
+    return Listen.FromString(bytes(draft.encode())), names.clients
 
 
 def updated(request: Any, *, is_operator: bool = False) -> tuple[Any, dict[str, str]]:
     """Return what the daemon is asked, and the names that were changed."""
     draft = Draft(request.SerializeToString(), UPDATE)
-    renamed = name_update(draft, NAMES, is_operator=is_operator)
-    return Update.FromString(bytes(draft.encode())), renamed
+    names = RememberedNames("team-a", b"key")
+    name_update(draft, names, is_operator=is_operator)
+    return Update.FromString(bytes(draft.encode())), names.clients
 
 
 @given(

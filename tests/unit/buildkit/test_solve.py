@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 
 from proxy.buildkit.build_request import BuildRequest
 from proxy.buildkit.draft import UnknownField
-from proxy.buildkit.namespace import Namespace
+from proxy.buildkit.namespace import Namespace, RememberedNames
 from proxy.buildkit.naming import name_solve
 from proxy.buildkit.solve import facts_of
 from proxy.buildkit.wire import WireError
 from proxy.events import BuildFacts
 from tests.helpers.buildkit_proto import message_class
 
-NAMES = Namespace("payments", b"k" * 32)
+KEY = b"k" * 32
+NAMES = Namespace("payments", KEY)
 
 
 def solve(**fields: Any) -> bytes:
@@ -25,6 +26,13 @@ def solve(**fields: Any) -> bytes:
 
 def read(message: bytes) -> BuildRequest:
     return BuildRequest(message, is_bridge=False)
+
+
+def named_of(message: bytes) -> dict[str, str]:
+    """Return what the request names: {the daemon's name: the client's}."""
+    names = RememberedNames("payments", KEY)
+    name_solve(read(message), names)
+    return names.clients
 
 
 def test_a_request_of_buildx_names_its_ref_and_session() -> None:
@@ -40,7 +48,7 @@ def test_a_request_of_buildx_names_its_ref_and_session() -> None:
 
     assert facts_of(request) == BuildFacts("abc123", False, "", ("local",), ())
     assert not request.has_work
-    assert name_solve(request, NAMES) == {"payments.abc123": "abc123", NAMES.session("s1"): "s1"}
+    assert named_of(message) == {"payments.abc123": "abc123", NAMES.session("s1"): "s1"}
 
 
 @pytest.mark.parametrize("fields", [{"frontend": "gateway.v0"}, {"definition": {"def": [b"op"]}}], ids=str)
@@ -59,13 +67,11 @@ def test_every_session_named_beside_the_definition_is_told_once() -> None:
         frontend_attrs={"local-sessionid:context": "s3", "local-sessionid:dockerfile": "s1", "local-sessionid": "no"},
     )
 
-    renamed = name_solve(read(message), NAMES)
-
-    assert list(renamed.values()) == ["r1", "s1", "s2", "s3"]
+    assert list(named_of(message).values()) == ["r1", "s1", "s2", "s3"]
 
 
 def test_a_build_without_sessions_is_possible() -> None:
-    assert list(name_solve(read(solve()), NAMES).values()) == ["r1"]
+    assert list(named_of(solve()).values()) == ["r1"]
 
 
 def test_facts_are_told_without_attributes() -> None:
