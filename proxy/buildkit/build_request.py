@@ -77,6 +77,31 @@ class BuildRequest:
         """What the build wants to be allowed by the daemon; only `Control/Solve` can say."""
         return [] if self.is_bridge else self.draft.texts(9)
 
+    @property
+    def asks_session_for_exporters(self) -> bool:
+        """The daemon is to ask the client's session for exporters, which pass here unseen."""
+        return not self.is_bridge and self.draft.flag(14)
+
+    @property
+    def source_policy(self) -> memoryview | None:
+        """The client's source policy for the whole build; only `Control/Solve` can say."""
+        return None if self.is_bridge else next(iter(self.draft.messages(12)), None)
+
+    @property
+    def policy_session(self) -> str:
+        """The session that the daemon is to ask about every source of the build; only `Control/Solve` can say."""
+        return "" if self.is_bridge else self.draft.text(15)
+
+    # --- changes beside the lists ---------------------------------------------------------------
+
+    def set_source_policy(self, policy: bytes) -> None:
+        """Give the whole build a source policy; of `Control/Solve` only."""
+        self.draft.set_messages(12, [policy])
+
+    def force_proxy_network(self) -> None:
+        """Let all that the build's steps send pass the daemon's own proxy; of `Control/Solve` only."""
+        self.draft.set_flag(17, True)
+
     # --- the whole --------------------------------------------------------------------------
 
     def encode(self) -> bytes:

@@ -23,6 +23,7 @@ from proxy.buildkit.naming import name_mount, name_source
 from proxy.buildkit.rehash import Rehashed, rekey
 from proxy.buildkit.separation import separated_hostname
 from proxy.buildkit.shapes import CACHE_OPT, CDI_DEVICE, DEFINITION, EXEC_OP, META, MOUNT, OP, SOURCE_MAP, SOURCE_OP
+from proxy.buildkit.sources import fetched
 from proxy.buildkit.wire import WireError
 from proxy.errors import Refused
 from proxy.reasons import Reason
@@ -38,7 +39,8 @@ class Facts:
 
     steps: int = 0
     sources: dict[str, None] = field(default_factory=dict)
-    """Identifiers, as written: `docker-image://docker.io/library/alpine:3`, `local://context`."""
+    """Identifiers, as written: `docker-image://docker.io/library/alpine:3`, `local://context`. What an attribute
+    makes the daemon fetch instead (`sources.fetched`) is among them."""
     networks: dict[int, None] = field(default_factory=dict)
     """0 the sandbox, 1 the host's, 2 none."""
     securities: dict[int, None] = field(default_factory=dict)
@@ -62,7 +64,7 @@ def facts_of(definition: Octets, *, takes_unknown: bool = False) -> Facts:
         op = _operation(whole, octets)
         facts.has_nested_definition |= op.has(_BUILD)
         for source in op.inner(_SOURCE, SOURCE_OP):
-            facts.sources[source.text(1)] = None
+            facts.sources.update(dict.fromkeys(fetched(source.text(1), source.pairs(2))))
         for run in op.inner(_EXEC, EXEC_OP):
             _add_run(facts, run)
     return facts

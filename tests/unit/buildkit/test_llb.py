@@ -248,6 +248,12 @@ def test_facts_are_told_once_each_and_as_they_are_written() -> None:
     )
 
 
+def test_what_a_daemon_fetches_instead_of_a_source_is_a_source_too() -> None:
+    facts = facts_of(octets_of(definition(source("git://github.com/a/b", git_fullurl="https://evil.example.com/x"))))
+
+    assert list(facts.sources) == ["git://github.com/a/b", "git://evil.example.com/x"]
+
+
 def test_nothing_is_asked_for_by_nothing() -> None:
     assert facts_of(b"") == Facts()
 
