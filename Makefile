@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The rooms that decide: no socket, no clock; nearly every line and branch is tried by unit tests.
-PURE := $(wildcard proxy/settings proxy/call proxy/identity proxy/limits proxy/http2 proxy/routing proxy/buildkit proxy/grpc)
+PURE := $(wildcard proxy/settings proxy/call proxy/identity proxy/limits proxy/policy proxy/http2 proxy/routing proxy/buildkit proxy/grpc)
 # Extras stay in: pip takes `coverage==1` for no pin of `coverage[toml]`, and fails as soon as there is a newer one.
 COMPILE := $(BIN)/uv --system-certs pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-strip-extras --custom-compile-command "make lock" --upgrade
@@ -38,7 +38,7 @@ check: setup ## format, lint, types, contracts, unit tests; the pure rooms cover
 bench: setup ## measure against nginx, HAProxy, Envoy and nghttpx; BENCH_QUICK=1 for three minutes
 	@$(BIN)/python -m bench
 
-docs: setup ## write what is generated again: docs/errors.md, config.md, metrics.md, the JSON Schema
+docs: setup ## write what is generated again: pages on errors, settings, policy and metrics, the JSON Schema
 	@$(BIN)/python tools/docs.py
 
 lock: setup ## resolve the dependencies anew: what runs, what builds the wheel, what developers use

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final, Literal
 
 FOREVER_NS = 1 << 62
+DEFAULT_POLICY: Final = "default"
+RoleName = Literal["viewer", "builder", "maintainer", "admin"]
 
 
 class Role(IntEnum):
@@ -28,6 +31,7 @@ class Caller:
     configured name of the authenticator that proved it, `rule` the mapping rule that
     matched. The proof must be judged again after `judged_until_ns` (wall clock, Unix
     epoch): the end of the certificate, of its revocation list, or of the token.
+    `policy` names the policy that its builds are judged by.
     """
 
     tenant: str
@@ -36,3 +40,4 @@ class Caller:
     method: str
     rule: str
     judged_until_ns: int = FOREVER_NS
+    policy: str = DEFAULT_POLICY

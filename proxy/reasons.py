@@ -337,7 +337,7 @@ class Reason(Enum):
         "Tell whoever runs this farm",
     )
 
-    # 4xx: how a call is written
+    # 4xx: how a call is written, and what a build asks for
     REQUEST_MALFORMED = (
         401,
         "request-malformed",
@@ -380,6 +380,71 @@ class Reason(Enum):
         Blame.OPERATOR,
         "the request message of {method} has a field {field} that came with a BuildKit newer than v0.32, and that this "
         "farm cannot judge. Use an older client, or ask whoever runs this farm to update it",
+    )
+
+    POLICY_ENTITLEMENTS = (
+        411,
+        "policy-entitlements",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "the entitlement {what} is not allowed (policy {policy}, {setting}; allowed: {allowed}). "
+        "Build without --allow for it, or ask {contact}",
+    )
+    POLICY_FRONTENDS = (
+        412,
+        "policy-frontends",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "{what} is not allowed (policy {policy}, {setting}; allowed: {allowed}). "
+        "Use one of those in BUILDKIT_SYNTAX or --frontend, or ask {contact}",
+    )
+    POLICY_EXPORTERS = (
+        413,
+        "policy-exporters",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "{what} is not allowed (policy {policy}, {setting}; allowed: {allowed}). "
+        "Change --output, --push or --tag, or ask {contact}",
+    )
+    POLICY_CACHE = (
+        414,
+        "policy-cache",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "{what} is not allowed (policy {policy}, {setting}; allowed: {allowed}). "
+        "Change --cache-from or --cache-to, or ask {contact}",
+    )
+    POLICY_SOURCES = (
+        415,
+        "policy-sources",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "{what} is not allowed (policy {policy}, {setting}; allowed: {allowed}). "
+        "Use a source that is, leave a policy of your own out, or ask {contact}",
+    )
+    POLICY_NETWORK = (
+        416,
+        "policy-network",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "{what} is not allowed (policy {policy}, {setting}; allowed: {allowed}). "
+        "Change --network or --add-host, or ask {contact}",
+    )
+    POLICY_RESOURCES = (
+        417,
+        "policy-resources",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "{what} cannot be compared with what is allowed (policy {policy}, {setting}). "
+        "Give a plain number, or ask {contact}",
+    )
+    POLICY_EXEC = (
+        418,
+        "policy-exec",
+        Code.PERMISSION_DENIED,
+        Blame.CALLER,
+        "a container in a running build needs the role {needed}; you call as {role} (policy {policy}, exec.role). "
+        "Build without debug, or ask {contact}",
     )
 
     # 5xx: the farm

@@ -10,18 +10,18 @@ members. What is absent fulfils nothing.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from proxy.caller import Role
+from proxy import glob
+from proxy.caller import Role, RoleName
 from proxy.errors import one_line
-from proxy.identity import glob
 from proxy.record import Record
 
 Attributes = Mapping[str, object]
-RoleName = Literal["viewer", "builder", "maintainer", "admin"]
 TenantName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["payments"])]
+PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["untrusted"])]
 RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
@@ -59,6 +59,8 @@ class Rule(Record):
     """The tenant that a matching caller belongs to."""
     role: RoleName = "builder"
     """What a matching caller may do."""
+    policy: PolicyName | None = None
+    """What its builds may ask for: a name of the block `policies`; the tenant's policy if not given."""
 
     @property
     def granted(self) -> Role:
@@ -139,7 +141,8 @@ def explain(rules: Sequence[Rule], attributes: Attributes) -> list[str]:
     """Return lines for an operator: the rule that matched, or every rule and why it did not, the nearest first."""
     matched = first_match(rules, attributes)
     if matched:
-        return [f"rule {matched.label} matches: tenant {matched.tenant}, role {matched.role}"]
+        policy = f", policy {matched.policy}" if matched.policy else ""
+        return [f"rule {matched.label} matches: tenant {matched.tenant}, role {matched.role}{policy}"]
     judged = sorted(
         ((rule, misses(rule, attributes)) for rule in rules), key=lambda one: len(one[1]) / len(one[0].match)
     )

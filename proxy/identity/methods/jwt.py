@@ -5,7 +5,7 @@ signature, then every other claim. What the token says is used for nothing but t
 before its signature holds.
 """
 
-from proxy.caller import Caller
+from proxy.caller import DEFAULT_POLICY, Caller
 from proxy.errors import Refused
 from proxy.identity.credentials import Credentials
 from proxy.identity.keyset import KeySets
@@ -67,6 +67,7 @@ class Jwt:
             method=self.name,
             rule=rule.label,
             judged_until_ns=until_ns,
+            policy=rule.policy or DEFAULT_POLICY,
         )
 
     def explain(self, shown: Credentials) -> list[str]:

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import AfterValidator, Field, model_validator
 
-from proxy.caller import Caller
+from proxy.caller import DEFAULT_POLICY, Caller
 from proxy.errors import Refused
 from proxy.identity.chain import Certificate, Revocations, is_authority, read_certificate, read_lists
 from proxy.identity.credentials import ChainFault, Credentials, PresentedCertificate
@@ -139,6 +139,7 @@ class Mtls:
             method=self.name,
             rule=rule.label,
             judged_until_ns=self._until_ns(certificate),
+            policy=rule.policy or DEFAULT_POLICY,
         )
 
     def explain(self, shown: Credentials) -> list[str]:

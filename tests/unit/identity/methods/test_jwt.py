@@ -72,6 +72,13 @@ def test_a_job_on_github_is_its_tenant(key: SigningKey) -> None:
     )
 
 
+def test_a_rule_says_which_policy_judges_the_job_s_builds() -> None:
+    caller = judge(KEY.sign(github_claims()), method("github", {**RULE, "policy": "untrusted"}))
+
+    assert caller is not None
+    assert caller.policy == "untrusted"
+
+
 def test_a_job_on_gitlab_is_its_tenant_by_id_group_and_protection() -> None:
     match = {"project_id": "22", "ref_protected": "true", "groups_direct": "acme/builders"}
     gitlab = method("gitlab", {"match": match, "tenant": "payments"}, issuer=GITLAB)

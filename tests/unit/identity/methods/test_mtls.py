@@ -66,6 +66,14 @@ def test_a_good_certificate_is_who_its_rule_says() -> None:
     assert caller.judged_until_ns == read_certificate(alice.der).not_after_ns
 
 
+@pytest.mark.parametrize(("written", "policy"), [({}, "default"), ({"policy": "untrusted"}, "untrusted")])
+def test_a_rule_says_which_policy_judges_the_builds(written: dict[str, str], policy: str) -> None:
+    caller = door(rules=[RULES[0] | written]).authenticate(shown(ROOT.issue(uri(ALICE))), now_wall_ns=NOW_NS)
+
+    assert caller is not None
+    assert caller.policy == policy
+
+
 @pytest.mark.parametrize(
     ("name", "tenant", "role"),
     [

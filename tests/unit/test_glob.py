@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.identity import glob
+from proxy import glob
 
 letters = st.text("ab/.", max_size=12)
 patterns = st.lists(st.sampled_from(["*", "**", "***", "a", "b", "/", ".", "ab", "[a]", "\n"]), max_size=8).map("".join)
