@@ -1,4 +1,4 @@
-"""Write what is generated: docs/errors.md, config.md and metrics.md, config/kilngate.schema.json (`make docs`).
+"""Write what is generated: the pages errors, config, policy and metrics, and the JSON Schema (`make docs`).
 
 The pages say what the code says, so that neither can be wrong alone: refusals come
 from proxy/reasons.py, keys and defaults from the settings records, metrics from their table.
@@ -10,13 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from proxy.policy.engine import RULES
+from proxy.policy.rule import AnyRule
 from proxy.reasons import Blame, Reason
 from proxy.settings.json_schema import json_schema
 from proxy.sinks.metric_table import metrics_page
 
 ROOT = Path(__file__).parents[1]
 GENERATED = "<!-- Written by `make docs`; changes here are lost. -->\n"
-CHAPTERS = {1: "Who calls", 2: "What a caller may do", 3: "How much a caller may do", 4: "How a call is written"}
+CHAPTERS = {
+    1: "Who calls",
+    2: "What a caller may do",
+    3: "How much a caller may do",
+    4: "How a call is written, and what a build asks for",
+}
 LAST_CHAPTER = "The farm"
 MENDERS = {Blame.CALLER: "the caller", Blame.OPERATOR: "the operator of the farm", Blame.OURSELVES: "kilngate's makers"}
 
@@ -101,26 +108,36 @@ def _table(schema: Schema, record: Schema) -> list[str]:
 def _rows(schema: Schema, record: Schema, prefix: str) -> Iterator[tuple[str, str, str]]:
     required = record.get("required", ())
     for key, words in record["properties"].items():
-        within = _inner(schema, words)
+        within = None if _elsewhere(words) else _inner(schema, words)
         yield f"{prefix}{key}", _what(words), _default(words, is_required=key in required)
         if within and prefix.count(".") < 2:
             yield from _rows(schema, within[1], f"{prefix}{key}{within[0]}.")
 
 
 def _inner(schema: Schema, words: Schema) -> tuple[str, Schema] | None:
-    """Return the record that a key holds, with `[]` if it holds several; records told elsewhere are left out."""
+    """Return the record that a key holds, with `[]` if it holds several."""
     choices = (words, words.get("items", {}), *words.get("anyOf", ()))
     reference = next((choice["$ref"] for choice in choices if "$ref" in choice), "")
     record = _referred(schema, reference) if reference else None
-    if record is None or reference.endswith("/Limits") or "properties" not in record:
+    if record is None or "properties" not in record:
         return None
     return ("[]" if "items" in words else "", record)
 
 
+def _elsewhere(words: Schema) -> str:
+    """Return where the keys of the record that a key holds are told, if not below it."""
+    choices = (words, *words.get("anyOf", ()))
+    names = {choice["$ref"].rpartition("/")[2] for choice in choices if "$ref" in choice}
+    if "Limits" in names:
+        return "[`limits`](#limits)"
+    rule = next((rule.name for rule in RULES if rule.name.capitalize() in names), "")
+    return f"[policy](policy.md#{rule})" if rule else ""
+
+
 def _what(words: Schema) -> str:
     told = words.get("description", "")
-    if words.get("$ref", "").endswith("/Limits"):
-        told += " Keys as in [`limits`](#limits)."
+    if place := _elsewhere(words):
+        told += f" Keys as in {place}."
     kind = _kind(words)
     return " ".join(filter(None, (f"{kind}." if kind else "", _escaped(told))))
 
@@ -156,7 +173,7 @@ def _default(words: Schema, *, is_required: bool) -> str:
     if is_required:
         return "must be given"
     default = words.get("default")
-    return f"`{_written(default)}`" if default not in (None, [], {}) else ""
+    return f"`{_written(default)}`" if default not in (None, {}) else ""
 
 
 def _written(value: object) -> str:
@@ -178,6 +195,34 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
+def policy_page() -> str:
+    """Return docs/policy.md: each rule of a policy with its settings, its sentence and an example."""
+    schema = json_schema()
+    lines = [GENERATED, (ROOT / "tools" / "policy.md").read_text()]
+    for rule in RULES:
+        lines += _rule(schema, rule)
+    return "\n".join(lines)
+
+
+def _rule(schema: Schema, rule: type[AnyRule]) -> list[str]:
+    record = schema["$defs"][rule.name.capitalize()]
+    sentence = rule.reason.sentence
+    return [
+        f"## {rule.name}\n",
+        f"{_escaped(record['description'])}\n",
+        f"{_escaped((rule.__doc__ or '').strip())}\n",
+        "| key | what | default |",
+        "|---|---|---|",
+        *(f"| `{key}` | {what} | {default} |" for key, what, default in _rows(schema, record, "")),
+        "",
+        "```yaml",
+        rule.example,
+        "```\n",
+        f"Refused as [KG-{rule.reason.number}](errors.md#kg-{rule.reason.number}):\n",
+        f"> {_escaped(sentence)}\n",
+    ]
+
+
 def schema_file() -> str:
     """Return config/kilngate.schema.json."""
     return json.dumps(json_schema(), indent=2) + "\n"
@@ -186,6 +231,7 @@ def schema_file() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/errors.md": errors_page,
     "docs/config.md": config_page,
+    "docs/policy.md": policy_page,
     "docs/metrics.md": metrics_page,
     "config/kilngate.schema.json": schema_file,
 }

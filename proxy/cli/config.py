@@ -67,6 +67,10 @@ def _values_in_force(file: str) -> dict[str, Any]:
     # The names of files are printed whole: what is printed may be kept anywhere.
     settings = parse(text, file=str(Path(file).absolute()))
     values = settings.model_dump(mode="json", exclude_none=True)
+    values["policies"] = {
+        name: policy.model_dump(mode="json", exclude_none=True) for name, policy in settings.all_policies().items()
+    }
+    values["auth"] = [method.model_dump(mode="json", exclude_none=True) for method in settings.methods()]
     for name, tenant in values["tenants"].items():
         tenant["limits"] = settings.limits_of(name).model_dump(mode="json")
     return values

@@ -1,4 +1,4 @@
-"""`kilngate explain`: which rule a certificate or token matches, or why it matches none."""
+"""`kilngate explain`: which rule a certificate or token matches, or why it matches none, and what it may build."""
 
 import json
 import time
@@ -82,12 +82,13 @@ def _authorization(token_file: str) -> tuple[bytes, ...]:
 
 
 def _told(built: "Built", shown: "Credentials") -> dict[str, Any]:
-    """Return the verdict on `shown`, and how each method's rules see it."""
+    """Return the verdict on `shown`, how each method's rules see it, and what its builds may ask for."""
     from proxy.errors import Refused
 
     rules = built.authenticator.explain(shown)
     try:
-        return {"let_in": True, **_said_of(_authenticated(built, shown)), "rules": rules}
+        caller = _authenticated(built, shown)
+        return {"let_in": True, **_said_of(caller), "rules": rules, "builds": built.policies[caller.policy].lines()}
     except Refused as refused:
         return {"let_in": False, **_said_against(refused), "rules": rules}
 
@@ -135,6 +136,7 @@ def _said_of(caller: "Caller") -> dict[str, str]:
         "rule": caller.rule,
         "tenant": caller.tenant,
         "role": caller.role.label,
+        "policy": caller.policy,
         "holds for": "ever" if caller.judged_until_ns == FOREVER_NS else said(left_ns),
     }
 
@@ -151,5 +153,6 @@ def _written(told: dict[str, Any]) -> str:
 
     facts = [f"{name}:".ljust(11) + one_line(text) for name, text in told.items() if isinstance(text, str)]
     rules = told["rules"] or ["no method here takes what was shown"]
+    builds = ["builds", *(f"  {line}" for line in told["builds"])] if told["let_in"] else []
     verdict = "let in" if told["let_in"] else "refused"
-    return "\n".join([verdict, *(f"  {line}" for line in facts), "rules", *(f"  {line}" for line in rules)])
+    return "\n".join([verdict, *(f"  {line}" for line in facts), "rules", *(f"  {line}" for line in rules), *builds])

@@ -1,7 +1,7 @@
 """From files to one generation: everything that a reload replaces, built aside before anything is swapped."""
 
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from proxy.identity.authenticator import Authenticator, Method
 from proxy.identity.chain import read_lists
 from proxy.identity.keyset import KeySets
 from proxy.identity.methods import jwt, mtls
+from proxy.policy.engine import Policy
 from proxy.units import SECOND_NS
 
 NAMESPACE_KEY_OCTETS = 32
@@ -29,6 +30,7 @@ class Built:
     tls: ServerTls
     authenticator: Authenticator
     keysets: KeySets
+    policies: Mapping[str, Policy]
     facts: tuple[Event, ...]
 
 
@@ -56,8 +58,9 @@ def build(bundle: Bundle, *, earlier: KeySets | None, wall_ns: Callable[[], int]
         facts += _loaded("ca", files[method.ca_file])
         if method.crl_file:
             facts += _lists_loaded(files[method.crl_file])
-    authenticator = Authenticator([_method(each, bundle, keysets) for each in settings.auth], stranger=mtls.stranger)
-    return Built(bundle, tls, authenticator, keysets, tuple(facts))
+    methods = [_method(each, bundle, keysets) for each in settings.methods()]
+    policies = {name: Policy(name, policy) for name, policy in settings.all_policies().items()}
+    return Built(bundle, tls, Authenticator(methods, stranger=mtls.stranger), keysets, policies, tuple(facts))
 
 
 def namespace_key(bundle: Bundle) -> bytes:

@@ -5,9 +5,10 @@ they are told in one go with everything else that is wrong.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from proxy.caller import DEFAULT_POLICY
 from proxy.identity.tokens.presets import PRESETS
 from proxy.settings.address import Endpoint, parse_endpoint
 from proxy.settings.errors import Mistake, Path
@@ -23,21 +24,43 @@ def check(tree: Tree) -> list[Mistake]:
     """Return what is wrong between the blocks of a file; nothing if it has no blocks."""
     if not isinstance(tree.root, dict):
         return []
-    found = chain(_unknown_tenants(tree.root), _same_names(tree.root), _ports(tree.root), pools_of(tree.root))
+    root = tree.root
+    found = chain(_unknown_tenants(root), _unknown_policies(root), _same_names(root), _ports(root), pools_of(root))
     return [Mistake(tree.value_mark(path), path, what) for path, what in found]
 
 
 def _unknown_tenants(root: object) -> Iterator[tuple[Path, str]]:
     """Whoever is mapped to a tenant that nobody declared would be let in with nobody's limits."""
-    given = inside(root, "tenants")
-    known = [name for name in given if isinstance(name, str)] if isinstance(given, dict) else []
-    for path, tenant in chain(
-        _each(root, "auth", EACH, "rules", EACH, "tenant"), _each(root, "auth", EACH, "tenants", EACH)
-    ):
-        if isinstance(tenant, str) and tenant not in known:
-            close = difflib.get_close_matches(tenant, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "add it to the block 'tenants'"
-            yield path, f"unknown tenant (got {tenant!r}); {hint}"
+    named = chain(_each(root, "auth", EACH, "rules", EACH, "tenant"), _each(root, "auth", EACH, "tenants", EACH))
+    yield from _unknown("tenant", named, _names(root, "tenants"), block="tenants")
+
+
+def _unknown_policies(root: object) -> Iterator[tuple[Path, str]]:
+    """Whoever is given a policy that nobody wrote would be judged by one that nobody meant."""
+    named = chain(
+        _each(root, "auth", EACH, "rules", EACH, "policy"),
+        ((("tenants", name, "policy"), inside(tenant, "policy")) for name, tenant in _members(root, "tenants")),
+    )
+    yield from _unknown("policy", named, [DEFAULT_POLICY, *_names(root, "policies")], block="policies")
+
+
+def _unknown(
+    what: str, named: Iterable[tuple[Path, object]], known: list[str], *, block: str
+) -> Iterator[tuple[Path, str]]:
+    for path, name in named:
+        if isinstance(name, str) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"add it to the block '{block}'"
+            yield path, f"unknown {what} (got {name!r}); {hint}"
+
+
+def _names(root: object, block: str) -> list[str]:
+    return [name for name, _ in _members(root, block)]
+
+
+def _members(root: object, block: str) -> list[tuple[str, object]]:
+    given = inside(root, block)
+    return [(name, value) for name, value in given.items() if isinstance(name, str)] if isinstance(given, dict) else []
 
 
 def _same_names(root: object) -> Iterator[tuple[Path, str]]:

@@ -21,8 +21,8 @@ UNSAID = ("title", "ge", "le", "gt", "lt")
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a settings file."""
     generated = json.dumps(Settings.model_json_schema(schema_generator=_AsWritten))
-    # Each way to prove who you are calls its record `Config`; here it is called after its room.
-    named = re.sub(r"\w+__methods__(\w+)__Config", lambda found: found[1].capitalize(), generated)
+    # Each way to prove who you are, and each rule, calls its record `Config`; here it is called after its file.
+    named = re.sub(r"\w+__(?:methods|rules)__(\w+)__Config", lambda found: found[1].capitalize(), generated)
     schema: dict[str, Any] = _tidied(json.loads(named))
     return {"$schema": DIALECT, "title": "kilngate settings", **schema}
 

@@ -5,9 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from proxy.buildkit.isolation import Isolation
+from proxy.caller import DEFAULT_POLICY
 from proxy.identity.methods import jwt, mtls
-from proxy.identity.rules import TenantName
+from proxy.identity.rules import PolicyName, Rule, TenantName
 from proxy.limits.tenant import Limits
+from proxy.policy.settings import PolicySettings
 from proxy.record import Record
 from proxy.routing.routes import Routes, Used
 from proxy.settings.admin import Admin
@@ -15,6 +17,7 @@ from proxy.settings.audit import Audit
 from proxy.settings.drain import Drain
 from proxy.settings.listen import Listen
 from proxy.settings.log import Log
+from proxy.settings.nothing import OrNothing
 from proxy.settings.tenants import AnyTenant
 from proxy.settings.tls import Tls
 from proxy.settings.upstream import PoolName, PoolSettings, Upstream
@@ -41,6 +44,8 @@ class Settings(Record):
     """Who shares the farm. A rule may name no other."""
     isolation: Isolation = Isolation()
     """How tenants of one daemon are kept apart."""
+    policies: Annotated[dict[PolicyName, Annotated[PolicySettings, OrNothing]], Field(default_factory=dict)]
+    """What builds may ask for. The one called `default` is there even if it is not written."""
     admin: Admin = Admin()
     """The operator's port: metrics, health, version."""
     audit: Audit = Audit()
@@ -66,6 +71,21 @@ class Settings(Record):
         """The daemons that some tenant has."""
         return self.routes.used_by(self.tenants)
 
+    def methods(self) -> tuple[Method, ...]:
+        """Return `auth`, where each rule has a policy: its own, else its tenant's."""
+        return tuple(
+            method.model_copy(update={"rules": tuple(map(self._with_policy, method.rules))}) for method in self.auth
+        )
+
+    def all_policies(self) -> dict[str, PolicySettings]:
+        """Return `policies`, the default one among them."""
+        return {DEFAULT_POLICY: PolicySettings(), **self.policies}
+
+    def _with_policy(self, rule: Rule) -> Rule:
+        tenant = self.tenants.get(rule.tenant)
+        policy = rule.policy or (tenant.policy if tenant else DEFAULT_POLICY)
+        return rule.model_copy(update={"policy": policy})
+
     def warnings(self) -> list[str]:
         """Return what is allowed but perhaps not meant."""
         said = []
@@ -75,8 +95,15 @@ class Settings(Record):
             said.append("tls.strict: callers with a token but no certificate are turned away in the handshake")
         if self.isolation.definitions == "allow":
             said.append("isolation.definitions: a tenant that writes its own definitions reaches the others' caches")
-        mapped = {rule.tenant for method in self.auth for rule in method.rules}
+        rules = [rule for method in self.methods() for rule in method.rules]
+        mapped, judged = {rule.tenant for rule in rules}, {rule.policy for rule in rules}
         said += [f"tenants.{name}: no rule maps anybody to this tenant" for name in self.tenants if name not in mapped]
         used = {tenant.pool for tenant in self.tenants.values()}
         said += [f"pools.{name}: no tenant builds here" for name in self.pools if name not in used]
+        said += [f"policies.{name}: nobody's builds are judged by it" for name in self.policies if name not in judged]
+        said += [
+            f"policies.{name}.frontends.syntax_line: any image that a Dockerfile names can make the definition"
+            for name, policy in self.policies.items()
+            if policy.frontends.syntax_line == "follow"
+        ]
         return said

@@ -1,12 +1,12 @@
 """The block `tenants`: who shares the farm."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
-
+from proxy.caller import DEFAULT_POLICY
+from proxy.identity.rules import PolicyName
 from proxy.limits.tenant import Limits
 from proxy.record import Record
+from proxy.settings.nothing import OrNothing
 from proxy.settings.upstream import PoolName
 
 
@@ -20,20 +20,8 @@ class Tenant(Record):
     isolation: Literal["shared", "dedicated"] = "shared"
     """`dedicated` makes sure that no other tenant has this tenant's daemon: settings in which one has are
     refused. The pool itself decides which daemon it is."""
+    policy: PolicyName = DEFAULT_POLICY
+    """What this tenant's builds may ask for: a name of the block `policies`. A rule in `auth` may say another."""
 
 
-class _OrNothing:
-    """Reads `payments:` with nothing behind it as a tenant like any other."""
-
-    @staticmethod
-    def __get_pydantic_core_schema__(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(
-            lambda given: {} if given is None else given, handler(source)
-        )
-
-    @staticmethod
-    def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [handler(schema), {"type": "null"}]}
-
-
-AnyTenant = Annotated[Tenant, _OrNothing]
+AnyTenant = Annotated[Tenant, OrNothing]

@@ -16,8 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from proxy.ca.authority import Authority
 from proxy.cli import main
+from proxy.errors import Refused
 from proxy.identity.rules import first_match
+from proxy.policy.engine import Policy
 from proxy.settings.parse import parse
+from tests.helpers.solves import cache_options, control
 
 CONFIG = Path(__file__).parents[2] / "config"
 SCHEMA = CONFIG / "kilngate.schema.json"
@@ -112,6 +115,49 @@ def test_the_small_team_can_be_set_up_as_its_first_lines_say(tmp_path: Path, mon
 
     assert len(commands) == 4
     assert [(result.exit_code, result.stderr) for result in results] == [(0, "")] * 4
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({}, ("payments", "default")),
+        ({"event_name": "pull_request", "ref": "refs/pull/7/merge"}, ("payments-untrusted", "untrusted")),
+        ({"event_name": "pull_request_target"}, ("payments-untrusted", "untrusted")),
+        ({"event_name": "workflow_run"}, ("payments-untrusted", "untrusted")),
+        ({"event_name": "issue_comment"}, ("payments-untrusted", "untrusted")),
+        ({"ref": "refs/heads/topic"}, ("payments-untrusted", "untrusted")),
+        ({"repository_id": "7"}, ("platform", "default")),
+        ({"repository_id": "7", "event_name": "pull_request_target"}, None),
+        ({"repository_id": "7", "repository_owner_id": "8"}, None),
+    ],
+)
+def test_on_github_only_what_cannot_be_a_stranger_s_is_trusted(
+    claims: dict[str, str], expected: tuple[str, str] | None
+) -> None:
+    settings = parse((CONFIG / "github-actions.yaml").read_bytes(), file="github-actions.yaml")
+    [method] = settings.methods()
+    pushed = {
+        "repository_id": "123456789",
+        "repository_owner_id": "987654",
+        "ref": "refs/heads/main",
+        "event_name": "push",
+        "runner_environment": "github-hosted",
+    }
+
+    rule = first_match(method.rules, {**pushed, **claims})
+
+    assert (rule and (rule.tenant, rule.policy)) == expected
+
+
+def test_the_untrusted_of_github_neither_push_nor_export_caches() -> None:
+    settings = parse((CONFIG / "github-actions.yaml").read_bytes(), file="github-actions.yaml")
+    untrusted = Policy("untrusted", settings.all_policies()["untrusted"])
+    cache = cache_options(exports=[("registry", {"ref": "ghcr.io/acme/cache"})])
+
+    untrusted.judge(control(exporters=[("local", {})]))
+    for request in (control(exporters=[("image", {"name": "ghcr.io/acme/app", "push": "true"})]), control(cache=cache)):
+        with pytest.raises(Refused, match="policy-"):
+            untrusted.judge(request)
 
 
 def test_the_small_team_s_certificates_become_the_tenants_that_they_name(tmp_path: Path) -> None:

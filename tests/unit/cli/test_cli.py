@@ -145,6 +145,21 @@ def test_config_show_prints_settings_that_can_be_read_again(tmp_path: Path) -> N
     assert first["drain"] == {"timeout": "30m"}
 
 
+def test_config_show_prints_the_default_policy_and_who_gets_which(tmp_path: Path) -> None:
+    file = tmp_path / "kilngate.yaml"
+    file.write_text(
+        "listen: {address: 127.0.0.1:8443}\ntls: {certificate_file: c, key_file: k}\n"
+        "policies: {strict: {exporters: {push: false}}}\ntenants: {a: {policy: strict}, b: }\n"
+        "auth: [{type: mtls, ca_file: ca, rules: [{match: {uri: x}, tenant: a}, {match: {uri: y}, tenant: b}]}]\n"
+    )
+
+    shown = json.loads(run("config", "show", "-o", "json", str(file))[1])
+
+    assert [rule["policy"] for rule in shown["auth"][0]["rules"]] == ["strict", "default"]
+    assert shown["policies"]["default"]["exporters"]["push"] is True
+    assert shown["policies"]["strict"]["exporters"]["push"] is False
+
+
 def test_config_show_needs_a_file_that_is_there(tmp_path: Path) -> None:
     file = tmp_path / "nowhere.yaml"
     code, _, error = run("config", "show", str(file))

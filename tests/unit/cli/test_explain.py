@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from proxy.cli import main
 from proxy.cli.exits import CONFIG, FAILED, OK, USAGE
+from proxy.policy.engine import Policy
+from proxy.policy.settings import PolicySettings
 from tests.helpers.certificates import DAY, SERVER_AUTH, Authority, uri
 from tests.helpers.issuer import Fault, issuer_in_thread
 from tests.helpers.signing import AUDIENCE, claims, key_set, new_key
@@ -32,8 +34,12 @@ JWT = {
     "issuer": ISSUER,
     "audiences": [AUDIENCE],
     "jwks": {"inline": key_set(KEY)},
-    "rules": [{"name": "robots", "match": {"sub": "robot-*", "team": "a"}, "tenant": "payments", "role": "maintainer"}],
+    "rules": [
+        {"name": "robots", "match": {"sub": "robot-*", "team": "a"}, "tenant": "payments", "role": "maintainer"},
+        {"name": "strangers", "match": {"sub": "stranger-*"}, "tenant": "payments", "policy": "default"},
+    ],
 }
+POLICY: dict[str, Any] = {"exporters": {"types": ["local"], "push": False}}
 
 Explain = Callable[..., Result]
 
@@ -45,7 +51,8 @@ def explain(tmp_path: Path) -> Explain:
     (tmp_path / "ca.pem").write_bytes(AUTHORITY.pem)
     settings: dict[str, Any] = {
         "tls": {"certificate_file": "server.pem", "key_file": "server.key"},
-        "tenants": {"payments": {}},
+        "tenants": {"payments": {"policy": "strict"}},
+        "policies": {"strict": POLICY},
     }
 
     def run(*arguments: str, certificate: bytes = b"", token: str = "", **method: Any) -> Result:
@@ -77,10 +84,14 @@ def test_a_certificate_that_is_let_in_shows_its_rule(explain: Explain) -> None:
         "  rule:      team",
         "  tenant:    payments",
         "  role:      builder",
+        "  policy:    strict",
         "  holds for: 24 h",
         "rules",
-        "  people: rule team matches: tenant payments, role builder",
+        "  people: rule team matches: tenant payments, role builder, policy strict",
+        "builds",
+        *(f"  {line}" for line in Policy("strict", PolicySettings(**POLICY)).lines()),
     ]
+    assert "  exporters: local; no push" in result.stdout
 
 
 def test_a_token_that_is_let_in_shows_its_rule_and_never_itself(explain: Explain) -> None:
@@ -91,6 +102,16 @@ def test_a_token_that_is_let_in_shows_its_rule_and_never_itself(explain: Explain
     assert "  rule:      robots" in result.stdout
     assert "  role:      maintainer" in result.stdout
     assert not any(part in result.output for part in shown.split("."))
+
+
+def test_a_rule_s_own_policy_comes_before_its_tenant_s(explain: Explain) -> None:
+    by_tenant, by_rule = (
+        json.loads(explain("-o", "json", token=token(sub=sub)).stdout) for sub in ("robot-7", "stranger-1")
+    )
+
+    assert (by_tenant["policy"], by_rule["policy"]) == ("strict", "default")
+    assert "exporters: local; no push" in by_tenant["builds"]
+    assert "exporters: local; no push" not in by_rule["builds"]
 
 
 def test_a_token_that_almost_matches_shows_what_was_missing(explain: Explain) -> None:
@@ -107,6 +128,8 @@ def test_a_token_that_almost_matches_shows_what_was_missing(explain: Explain) ->
         "  ci: no rule matches",
         "  ci: rule robots (tenant payments): 1 of 2 conditions hold",
         "  ci:   team is 'b', not 'a'",
+        "  ci: rule strangers (tenant payments): 0 of 1 conditions hold",
+        "  ci:   sub is 'robot-7', not 'stranger-*'",
     ]
 
 

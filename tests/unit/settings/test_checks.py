@@ -51,6 +51,26 @@ def test_a_method_may_be_bound_only_to_tenants_that_exist() -> None:
     ]
 
 
+def test_a_rule_and_a_tenant_may_name_only_policies_that_exist() -> None:
+    text = (
+        "policies: {untrusted: }\n"
+        "tenants: {a: {policy: untrustd}, b: {policy: untrusted}, c: }\n"
+        "auth:\n  - {type: mtls, rules: [{tenant: a, policy: strict}, {tenant: b, policy: default}]}\n"
+    )
+
+    assert told(text) == [
+        (4, "auth.0.rules.0.policy", "unknown policy (got 'strict'); add it to the block 'policies'"),
+        (2, "tenants.a.policy", "unknown policy (got 'untrustd'); did you mean 'untrusted'?"),
+    ]
+
+
+def test_the_default_policy_exists_without_being_written() -> None:
+    assert told("tenants: {a: {policy: default}}\nlisten: {address: 127.0.0.1:1}") == []
+    assert told("tenants: {a: {policy: defautl}}\nlisten: {address: 127.0.0.1:1}") == [
+        (1, "tenants.a.policy", "unknown policy (got 'defautl'); did you mean 'default'?")
+    ]
+
+
 def test_two_methods_may_not_have_one_name() -> None:
     text = "auth:\n  - {type: mtls}\n  - {type: mtls}\n  - {type: mtls, name: a}\n  - {type: mtls, name: a}\n"
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.buildkit.address import UpstreamAddress
+from proxy.policy.settings import PolicySettings
 from proxy.routing.routes import Standing
 from proxy.settings.errors import SettingsErrors
 from proxy.settings.parse import parse
@@ -180,6 +181,7 @@ def test_what_is_perhaps_not_meant_is_a_warning() -> None:
         tls="{certificate_file: a, key_file: b, strict: true}",
         tenants="{payments: , x: }",
         pools="{spare: {url: unix:///spare}}",
+        policies="{strict: {}, default: {frontends: {syntax_line: follow}}}",
     )
 
     assert read.warnings() == [
@@ -187,7 +189,23 @@ def test_what_is_perhaps_not_meant_is_a_warning() -> None:
         "tls.strict: callers with a token but no certificate are turned away in the handshake",
         "tenants.x: no rule maps anybody to this tenant",
         "pools.spare: no tenant builds here",
+        "policies.strict: nobody's builds are judged by it",
+        "policies.default.frontends.syntax_line: any image that a Dockerfile names can make the definition",
     ]
+
+
+def test_a_rule_has_its_own_policy_else_its_tenant_s_else_the_default() -> None:
+    read = settings(
+        policies="{strict: , loose: {exporters: {insecure: true}}}",
+        tenants="{payments: {policy: strict}, platform: }",
+        auth="[{type: mtls, ca_file: a, rules: [{match: {uri: a}, tenant: payments}, "
+        "{match: {uri: b}, tenant: payments, policy: loose}, {match: {uri: c}, tenant: platform}]}]",
+    )
+
+    assert [rule.policy for rule in read.methods()[0].rules] == ["strict", "loose", "default"]
+    assert [rule.policy for rule in read.auth[0].rules] == [None, "loose", None]
+    assert list(read.all_policies()) == ["default", "strict", "loose"]
+    assert read.all_policies()["strict"] == read.all_policies()["default"] == PolicySettings()
 
 
 @given(st.dictionaries(st.sampled_from([*BLOCKS, "log", "limits", "x"]), st.text(alphabet="ab:1, {}[]", max_size=12)))
