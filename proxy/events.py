@@ -133,6 +133,22 @@ class CallRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyShadowed:
+    """A rule in shadow would have refused what an admitted call asks for, with this reason.
+
+    `rule` is one of the rules that there are; `detail` names the setting, as `policies.untrusted.exporters.push`.
+    """
+
+    call: CallId
+    caller: Caller
+    peer: str
+    method: str
+    rule: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallProgressed:
     """Octets of gRPC messages passed since the last event of this call (long calls, every few seconds)."""
 
@@ -365,6 +381,7 @@ Event = (
     | ConnectionClosed
     | CallStarted
     | CallRefused
+    | PolicyShadowed
     | CallProgressed
     | CallEnded
     | BuildStarted

@@ -49,6 +49,7 @@ class AuditRecords:
             said.CallProgressed: self._call_progressed,
             said.CallEnded: self._call_ended,
             said.CallRefused: self._call_refused,
+            said.PolicyShadowed: _policy_shadowed,
             said.BuildStarted: self._build_started,
             said.BuildEnded: self._build_ended,
             said.HandshakeEnded: _handshake_ended,
@@ -126,8 +127,13 @@ def _call(event: str, call: said.CallId, caller: Caller | None, peer: str, what:
     body: Body = {"event": event, "reference": call.reference, "peer": _text(peer)}
     if caller is not None:
         body["who"] = {"subject": _text(caller.subject), "method": caller.method, "rule": _text(caller.rule)}
-        body |= {"tenant": caller.tenant, "role": caller.role.label}
+        body |= {"tenant": caller.tenant, "role": caller.role.label, "policy": caller.policy}
     return body | {"what": what}
+
+
+def _policy_shadowed(event: said.PolicyShadowed) -> Body:
+    shadowed = _call("policy-shadowed", event.call, event.caller, event.peer, {"method": event.method})
+    return shadowed | {"decision": "allow", "would_deny": event.reason.label, "detail": _text(event.detail)}
 
 
 def _facts(facts: said.BuildFacts) -> Body:

@@ -32,6 +32,7 @@ class Counting:
             said.ConnectionClosed: self._connection_closed,
             said.CallStarted: self._call_started,
             said.CallRefused: self._call_refused,
+            said.PolicyShadowed: self._policy_shadowed,
             said.CallProgressed: self._call_progressed,
             said.CallEnded: self._call_ended,
             said.BuildStarted: self._build_started,
@@ -101,6 +102,9 @@ class Counting:
         values[m.STARTED, method] += 1
         values[m.HANDLED, method, CODES[event.reason.code]] += 1
         values[m.DENIED, self._tally.label(tenant), event.reason.label] += 1
+
+    def _policy_shadowed(self, event: said.PolicyShadowed) -> None:
+        self._tally.values[m.POLICY_SHADOWED, self._tally.label(event.caller.tenant), event.rule] += 1
 
     # -- builds
 

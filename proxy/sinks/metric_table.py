@@ -23,6 +23,7 @@ BUILD_STEPS = "kilngate_build_steps_total"
 TRANSFER = "kilngate_transfer_bytes_total"
 DENIED = "kilngate_requests_denied_total"
 CUT = "kilngate_calls_cut_total"
+POLICY_SHADOWED = "kilngate_policy_shadowed_total"
 STREAMS_OPEN = "kilngate_streams_open"
 HANDSHAKES = "kilngate_tls_handshakes_total"
 HANDSHAKE_DURATION = "kilngate_tls_handshake_seconds"
@@ -116,6 +117,12 @@ TABLE = (
         "counter",
         ("tenant", "reason"),
         "Calls that were admitted and then ended by kilngate, such as upstream-lost or drain-deadline.",
+    ),
+    Metric(
+        POLICY_SHADOWED,
+        "counter",
+        ("tenant", "rule"),
+        "Messages that a rule in shadow would have refused. A build says what it asks for in two of them.",
     ),
     Metric(STREAMS_OPEN, "gauge", ("tenant",), "Admitted calls open now. Compare with limits.streams."),
     Metric(HANDSHAKES, "counter", ("result",), "TLS handshakes ended. A bad certificate is also a denied call."),

@@ -97,6 +97,11 @@ def _call_refused(event: said.CallRefused) -> Line:
     return Line("call refused", fields, (who, reason, event.method))
 
 
+def _policy_shadowed(event: said.PolicyShadowed) -> Line:
+    fields = {**_call(event.call, event.caller, event.method), "peer": event.peer, "reason": event.reason.label}
+    return Line("policy would refuse", {**fields, "detail": event.detail}, (event.caller.tenant, event.detail))
+
+
 def _call_progressed(event: said.CallProgressed) -> Line:
     fields = {"reference": event.call.reference, "tenant": event.tenant}
     octets = {"received_octets": event.received_octets, "sent_octets": event.sent_octets}
@@ -242,6 +247,7 @@ WORDS: dict[type, tuple[Level | Callable[[Any], Level], Callable[[Any], Line]]] 
     said.ConnectionClosed: (_closed_level, _connection_closed),
     said.CallStarted: (Level.DEBUG, _call_started),
     said.CallRefused: (_refused_level, _call_refused),
+    said.PolicyShadowed: (Level.INFO, _policy_shadowed),
     said.CallProgressed: (Level.DEBUG, _call_progressed),
     said.CallEnded: (_ended_level, _call_ended),
     said.BuildStarted: (Level.INFO, _build_started),

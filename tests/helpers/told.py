@@ -42,6 +42,11 @@ def call_refused(
     return said.CallRefused(CALL, by, peer, SOLVE, reason, detail)
 
 
+def policy_shadowed(tenant: str = "payments", rule: str = "exporters") -> said.PolicyShadowed:
+    detail = f"policies.default.{rule}.push"
+    return said.PolicyShadowed(CALL, caller(tenant), PEER, SOLVE, rule, Reason.POLICY_EXPORTERS, detail)
+
+
 def build_started(tenant: str = "payments", ref: str = "ref1") -> said.BuildStarted:
     return said.BuildStarted(CALL, caller(tenant), facts(ref))
 
@@ -66,6 +71,7 @@ def every_event(text: str = "text") -> list[Event]:
         said.ConnectionClosed(1, text, "payments", SECOND_NS, ConnectionFault.FLOOD, text),
         said.CallStarted(CALL, who, text, SOLVE),
         said.CallRefused(CALL, who, text, SOLVE, Reason.RATE_LIMITED, text),
+        said.PolicyShadowed(CALL, who, text, SOLVE, "exporters", Reason.POLICY_EXPORTERS, text),
         said.CallProgressed(CALL, "payments", 1, 2),
         said.CallEnded(CALL, who, SOLVE, Code.OK, SECOND_NS, 1, 2, Reason.UPSTREAM_LOST),
         said.BuildStarted(CALL, who, what),

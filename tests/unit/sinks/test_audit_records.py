@@ -37,6 +37,7 @@ def test_a_refusal_says_who_from_where_what_and_why() -> None:
         "who": {"subject": "alice", "method": "mtls", "rule": "rule-1"},
         "tenant": "payments",
         "role": "builder",
+        "policy": "default",
         "what": {"method": told.SOLVE},
         "decision": "deny",
         "reason": "rate-limited",
@@ -49,7 +50,16 @@ def test_a_refusal_of_nobody_names_nobody() -> None:
     body = AuditRecords().body(told.call_refused(Reason.NO_CREDENTIALS))
 
     assert body is not None
-    assert not {"who", "tenant", "role"} & body.keys()
+    assert not {"who", "tenant", "role", "policy"} & body.keys()
+
+
+def test_what_a_rule_in_shadow_would_have_refused_is_recorded_as_let_through() -> None:
+    body = AuditRecords().body(told.policy_shadowed())
+
+    assert body is not None
+    assert (body["event"], body["decision"], body["policy"]) == ("policy-shadowed", "allow", "default")
+    assert (body["would_deny"], body["detail"]) == ("policy-exporters", "policies.default.exporters.push")
+    assert body["peer"] == told.PEER
 
 
 def test_a_build_is_recorded_when_it_starts_and_when_it_ends_with_its_peer() -> None:

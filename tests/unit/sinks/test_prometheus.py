@@ -90,6 +90,16 @@ def test_a_call_that_kilngate_ended_counts_by_reason() -> None:
     assert value(one, "kilngate_calls_cut_total", tenant="payments", reason="upstream-lost") == 1
 
 
+def test_what_rules_in_shadow_would_have_refused_is_counted_by_tenant_and_rule() -> None:
+    one = sink()
+    one(told.policy_shadowed(rule="exporters"))
+    one(told.policy_shadowed(rule="exporters"))
+    one(told.policy_shadowed(rule="cache"))
+
+    assert value(one, "kilngate_policy_shadowed_total", tenant="payments", rule="exporters") == 2
+    assert value(one, "kilngate_policy_shadowed_total", tenant="payments", rule="cache") == 1
+
+
 def test_a_path_that_is_no_known_method_is_unknown_and_never_a_label() -> None:
     one = sink()
     one(said.CallRefused(told.CALL, None, told.PEER, "unknown", Reason.METHOD_UNKNOWN, ""))
