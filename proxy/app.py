@@ -143,9 +143,7 @@ class App:
 
     def _make_world(self, built: Built) -> World:
         return World(
-            generation=Generation(
-                0, built.authenticator, built.bundle.settings.isolation, built.bundle.settings.routes
-            ),
+            generation=_generation(0, built),
             namespace_key=namespace_key(built.bundle),
             limits=self._limits,
             emit=self._observers.emit,
@@ -225,7 +223,7 @@ class App:
         self._daemons.apply(self._used.on_demand)
         self._listener.apply(settings.listen, built.tls)
         self._observers.reopen(settings)
-        self._world.generation = Generation(self._generation, built.authenticator, settings.isolation, settings.routes)
+        self._world.generation = _generation(self._generation, built)
         self._fetcher = KeyFetcher(built.keysets, emit=self._emit, wall_ns=wall_ns)
         before, self._fetching = self._fetching, self._group.create_task(self._fetcher.run())
         if before is not None:
@@ -272,6 +270,11 @@ class App:
                 await self._listener.wait_empty()
         self._emit(Drained(now_ns() - begun_ns, lost))
         return lost
+
+
+def _generation(number: int, built: Built) -> Generation:
+    settings = built.bundle.settings
+    return Generation(number, built.authenticator, settings.isolation, settings.routes, built.policies)
 
 
 def _own_limits(settings: Settings) -> dict[str, Limits]:

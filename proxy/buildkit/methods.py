@@ -114,6 +114,7 @@ BRIDGE_RETURN = Method(BRIDGE, "Return", Kind.UNARY, Role.BUILDER, message_limit
 
 RESOLVE_IMAGE_CONFIG = Method(BRIDGE, "ResolveImageConfig", Kind.UNARY, Role.BUILDER, Treatment.INSPECT)
 RESOLVE_SOURCE_META = Method(BRIDGE, "ResolveSourceMeta", Kind.UNARY, Role.BUILDER, Treatment.INSPECT)
+EXEC_PROCESS = Method(BRIDGE, "ExecProcess", Kind.BIDI, Role.BUILDER)
 NEW_CONTAINER = Method(BRIDGE, "NewContainer", Kind.UNARY, Role.BUILDER, Treatment.INSPECT)
 
 _BRIDGE_UNARY = (
@@ -153,8 +154,7 @@ _HEALTH = {"Check": Kind.UNARY, "List": Kind.UNARY, "Watch": Kind.SERVER_STREAM}
 
 def _rows() -> Iterator[Method]:
     yield from _CONTROL
-    yield from (BRIDGE_SOLVE, BRIDGE_RETURN, RESOLVE_IMAGE_CONFIG, RESOLVE_SOURCE_META, NEW_CONTAINER)
-    yield Method(BRIDGE, "ExecProcess", Kind.BIDI, Role.BUILDER)
+    yield from (BRIDGE_SOLVE, BRIDGE_RETURN, RESOLVE_IMAGE_CONFIG, RESOLVE_SOURCE_META, NEW_CONTAINER, EXEC_PROCESS)
     for name in _BRIDGE_UNARY:
         yield Method(BRIDGE, name, Kind.UNARY, Role.BUILDER)
     yield from _CONTENT

@@ -44,6 +44,8 @@ class Build:
         self._reader: MessageReader | None = MessageReader(MAX_STATUS_OCTETS)
         self.permit: Permit | None = None
         self.is_denied = False
+        # It brought a source policy that may put one source in the place of another.
+        self.replaces_sources = False
         self.is_told = False
         self.ended: tuple[Code, Reason | None, int] | None = None
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from proxy.buildkit.methods import (
     BRIDGE,
     BRIDGE_SOLVE,
+    EXEC_PROCESS,
+    NEW_CONTAINER,
     SESSION,
     SOLVE,
     STATUS,
@@ -30,7 +32,7 @@ from proxy.call.waker import Waker
 from proxy.call.world import TakeStart, World, no_start
 from proxy.caller import Caller
 from proxy.errors import KeysNeeded, Refused, one_line
-from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted
+from proxy.events import CallEnded, CallId, CallProgressed, CallRefused, CallStarted, PolicyShadowed
 from proxy.grpc.head import Fields
 from proxy.http2.calls import Verdict
 from proxy.http2.frames import ErrorCode, ProtocolFault
@@ -220,6 +222,16 @@ class Conversation:
         need_role(caller, head.method, head.method.least_role)
         return head.method
 
+    def _check_exec(self, call: Call) -> None:
+        """A container in a running build sees what the build sees: the policy says who may open one.
+
+        Raises:
+            Refused: POLICY_EXEC.
+        """
+        if call.method in (NEW_CONTAINER, EXEC_PROCESS):
+            policy = self._world.generation.policies[call.caller.policy]
+            call.shadowed += policy.judge_exec(call.caller.role).shadowed
+
     def _admit(self, call: Call, head: ReadHead, now_ns: int) -> None:
         """Ask the limits, take what the call needs, and let it go on if nothing is left to judge."""
         world = self._world
@@ -227,6 +239,7 @@ class Conversation:
             raise Refused(Reason.AUDIT_UNWRITABLE)
         if world.is_draining and not self.has_build:
             raise Refused(Reason.DRAINING)
+        self._check_exec(call)
         tenant = call.caller.tenant
         world.limits.admit_call(tenant, now_ns=now_ns)
         call.holds(world.limits.open_stream(tenant).give_back)
@@ -263,9 +276,14 @@ class Conversation:
             call.rewriter = daemon_step(started) if started else None
 
     def _start(self, call: Call) -> None:
-        """Say that a call started."""
+        """Say that a call started, and what rules that only count would have said of it."""
         call.move(State.RUNNING)
-        self._world.emit(CallStarted(call.id, call.caller, self._peer, call.method.path))
+        path = call.method.path
+        self._world.emit(CallStarted(call.id, call.caller, self._peer, path))
+        for each in call.shadowed:
+            self._world.emit(
+                PolicyShadowed(call.id, call.caller, self._peer, path, each.rule, each.reason, each.detail)
+            )
 
     def _close(self, stream: int, call: Call | None, code: Code, reason: Reason | None, now_ns: int) -> bool:
         self._calls.pop(stream, None)

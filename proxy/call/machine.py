@@ -17,6 +17,7 @@ from proxy.buildkit.methods import Method, Treatment
 from proxy.buildkit.namespace import RememberedNames
 from proxy.caller import Caller
 from proxy.events import CallId
+from proxy.policy.engine import Shadowed
 
 
 class Rewriter(Protocol):
@@ -78,6 +79,7 @@ class Call:
         "ref",
         "rewriter",
         "sent_octets",
+        "shadowed",
         "started_ns",
     )
 
@@ -102,6 +104,8 @@ class Call:
         self.answer: bytes | None = None
         self.is_read = method.treatment is Treatment.INSPECT
         self.rewriter: Rewriter | None = None
+        # What rules of its policy that only count would have refused.
+        self.shadowed: tuple[Shadowed, ...] = ()
         self.message_limit_octets = method.message_limit_octets
         self.answer_limit_octets = method.answer_limit_octets
         self.is_observed = False

@@ -1,6 +1,6 @@
 """What all calls of the process share, and what a reload replaces."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from proxy.buildkit.content import Readable
@@ -10,6 +10,7 @@ from proxy.call.sessions import Sessions
 from proxy.events import DaemonStarted, Event
 from proxy.identity.authenticator import Authenticator
 from proxy.limits.tenant import TenantLimits
+from proxy.policy.engine import Policy
 from proxy.routing.routes import Routes
 
 Emit = Callable[[Event], None]
@@ -29,6 +30,7 @@ class Generation:
     authenticator: Authenticator
     isolation: Isolation
     routes: Routes
+    policies: Mapping[str, Policy]
 
 
 @dataclass(slots=True)

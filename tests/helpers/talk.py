@@ -20,6 +20,8 @@ from proxy.http2.calls import Verdict
 from proxy.identity.authenticator import Authenticator
 from proxy.identity.credentials import Credentials, PresentedCertificate
 from proxy.limits.tenant import Limits, TenantLimits
+from proxy.policy.engine import Policy
+from proxy.policy.settings import PolicySettings
 from proxy.reasons import Code, Reason
 from proxy.routing.routes import Routes, Standing
 from tests.helpers.buildkit_proto import message_class
@@ -141,6 +143,7 @@ class Farm:
     bugs: list[Exception] = field(default_factory=list)
     wall_ns: int = 1000
     isolation: Isolation = field(default_factory=Isolation)
+    policies: dict[str, PolicySettings] = field(default_factory=lambda: {"default": PolicySettings()})
     is_audited: bool = True
     is_healthy: bool = True
     routes: Routes = ONE_DAEMON
@@ -148,7 +151,7 @@ class Farm:
     def __post_init__(self) -> None:
         self.counted = CountedLimits(self.limits)
         self.world = World(
-            generation=Generation(1, self.authenticator(), self.isolation, self.routes),
+            generation=self.generation(1),
             namespace_key=KEY,
             limits=self.counted,
             emit=self.said.append,
@@ -159,6 +162,11 @@ class Farm:
             report_bug=self.bugs.append,
         )
         self._connections = 0
+
+    def generation(self, number: int) -> Generation:
+        """Return a generation of the settings as they are now."""
+        policies = {name: Policy(name, settings) for name, settings in self.policies.items()}
+        return Generation(number, self.authenticator(), self.isolation, self.routes, policies)
 
     def names(self, tenant: str = "payments") -> Namespace:
         """Return the names of a tenant."""

@@ -24,7 +24,7 @@ from proxy.call.builds import REMEMBER_REFUSED_NS, WAIT_FOR_BUILD_NS, WAIT_FOR_S
 from proxy.call.conversation import MOST_RETRIES, STRANGER_CALLS
 from proxy.call.heads import BUILD_ID, SESSION_ID, SHARED_KEY
 from proxy.call.machine import State
-from proxy.call.world import Generation
+from proxy.caller import Role
 from proxy.errors import Refused
 from proxy.events import (
     BuildEnded,
@@ -36,10 +36,12 @@ from proxy.events import (
     CallProgressed,
     CallRefused,
     CallStarted,
+    PolicyShadowed,
 )
 from proxy.http2.frames import ErrorCode, ProtocolFault
 from proxy.identity.credentials import PresentedCertificate
 from proxy.limits.tenant import Limits
+from proxy.policy.settings import PolicySettings
 from proxy.reasons import Code, Reason
 from proxy.routing.routes import Routes, Standing
 from tests.helpers.buildkit_proto import message_class
@@ -55,6 +57,7 @@ from tests.helpers.talk import (
     head_of,
     head_of_bridge,
     message,
+    somebody,
     steps_told,
 )
 
@@ -581,7 +584,9 @@ def test_a_definition_reaches_the_daemon_with_its_tenants_caches() -> None:
 
 @pytest.mark.parametrize("name", ["ResolveImageConfig", "ResolveSourceMeta", "NewContainer"])
 def test_other_requests_of_the_bridge_are_read_and_wait_for_their_build(name: str) -> None:
-    line = Farm().connect()
+    farm = Farm()
+    farm.badges.callers["maintainer"] = somebody(role=Role.MAINTAINER)
+    line = farm.connect("maintainer")
     stream = line.begin(head_of_bridge("r", bridge(name)))
     line.message(stream, b"")
     before = line.calls[stream].state
@@ -774,6 +779,70 @@ def test_a_status_that_cannot_be_read_is_refused() -> None:
     assert line.reasons[1] is Reason.MESSAGE_UNREADABLE
 
 
+# --- policies -------------------------------------------------------------------------------
+
+NETWORK_HOST = {"entitlements": ["network.host"]}
+
+
+def with_mode(mode: str) -> dict[str, PolicySettings]:
+    return {"default": PolicySettings.model_validate({"entitlements": {"mode": mode}})}
+
+
+def test_a_build_that_its_policy_does_not_allow_is_refused_and_no_build() -> None:
+    farm = Farm()
+    line = farm.connect()
+    status = line.status("r")
+    build = line.solve("r", **NETWORK_HOST)
+
+    assert line.reasons == {build: Reason.POLICY_ENTITLEMENTS}
+    assert line.answered == [status]
+    assert farm.heard(BuildStarted, BuildEnded) == []
+
+
+def test_what_the_bridge_asks_for_is_judged_like_what_the_solve_does() -> None:
+    line = Farm().connect()
+    line.solve("r", internal=True)
+    work = line.work("r", message("BridgeSolveRequest", frontend="gateway.v0", frontend_opt={"source": "evil/x"}))
+
+    assert line.reasons == {work: Reason.POLICY_FRONTENDS}
+
+
+def test_a_rule_in_shadow_refuses_nothing_and_tells_what_it_would_have() -> None:
+    farm = Farm(policies=with_mode("shadow"))
+    line = farm.connect()
+    line.solve("r", **NETWORK_HOST)
+    (told,) = farm.heard(PolicyShadowed)
+
+    assert line.reasons == {}
+    assert (told.caller, told.method, told.rule, told.reason) == (
+        BADGES["builder"],
+        SOLVE.path,
+        "entitlements",
+        Reason.POLICY_ENTITLEMENTS,
+    )
+
+
+@pytest.mark.parametrize("name", ["NewContainer", "ExecProcess"])
+def test_a_container_in_a_running_build_is_for_whom_the_policy_names(name: str) -> None:
+    farm = Farm()
+    farm.badges.callers["maintainer"] = somebody(role=Role.MAINTAINER)
+    line, maintainer = farm.connect(), farm.connect("maintainer")
+    refused, opened = (who.begin(head_of_bridge("r", bridge(name))) for who in (line, maintainer))
+
+    assert line.reasons == {refused: Reason.POLICY_EXEC}
+    assert opened in maintainer.calls
+
+
+def test_a_frontend_image_is_refused_to_a_build_that_may_put_another_in_its_place() -> None:
+    line = Farm().connect()
+    convert = {"action": 2, "selector": {"identifier": "docker-image://docker.io/docker/dockerfile:1"}}
+    line.solve("r", source_policy={"version": 1, "rules": [convert]})
+    image = {"source": "docker/dockerfile:1", "cmdline": "docker/dockerfile:1"}
+    work = line.work("r", message("BridgeSolveRequest", frontend="gateway.v0", frontend_opt=image))
+
+    assert line.reasons == {work: Reason.POLICY_FRONTENDS}
+
+
 # --- what a daemon tells of builds ----------------------------------------------------------
 
 
@@ -902,7 +971,7 @@ def test_a_caller_that_is_proven_no_more_is_refused_by_the_next_generation() -> 
     line = farm.connect()
     line.call(INFO)
     farm.badges.callers = {}
-    farm.world.generation = Generation(2, farm.authenticator(), farm.isolation, farm.routes)
+    farm.world.generation = farm.generation(2)
     refused = line.call(INFO)
 
     assert line.reasons == {refused: Reason.TOKEN_BAD_SIGNATURE}

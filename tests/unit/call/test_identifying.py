@@ -2,9 +2,7 @@
 
 import pytest
 
-from proxy.buildkit.isolation import Isolation
 from proxy.call.identifying import Identifying
-from proxy.call.world import Generation
 from proxy.caller import Caller
 from proxy.errors import KeysNeeded, Refused
 from proxy.limits.tenant import Limits
@@ -19,9 +17,7 @@ class Recounting(Farm):
 
     def reload(self, **callers: Caller) -> None:
         self.badges.callers = callers
-        self.world.generation = Generation(
-            self.world.generation.number + 1, self.authenticator(), Isolation(), self.routes
-        )
+        self.world.generation = self.generation(self.world.generation.number + 1)
 
 
 def test_the_same_proof_is_judged_once() -> None:
