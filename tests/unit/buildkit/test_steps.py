@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.buildkit.steps import OwnStep, daemon_started
+from proxy.buildkit.steps import OwnStep, daemon_started, daemon_step
+from proxy.events import DaemonStarted
 from tests.helpers.buildkit_proto import message_class
 
 OWN = b"ours"
@@ -65,3 +66,11 @@ def test_a_stream_in_which_nothing_begins_ends_as_the_daemon_ends_it() -> None:
 @pytest.mark.parametrize("octets", [b"\xff", b"\x0a\x02\x2a\x05", b"\x08\x01", b"\x12\x02\x2a\x00"])
 def test_what_is_no_step_passes_as_it_is(octets: bytes) -> None:
     assert OwnStep(OWN).feed(octets) == [octets]
+
+
+@pytest.mark.parametrize(("tenant", "whose"), [("payments", "payments"), ("", "pool big")])
+def test_the_start_of_a_daemon_is_shown_for_its_tenant_or_its_pool(tenant: str, whose: str) -> None:
+    _, own = daemon_step(DaemonStarted("big", tenant, 1, 2)).feed(BEGINS)
+    [vertex] = message_class("StatusResponse").FromString(own).vertexes
+
+    assert vertex.name == f"[farm] started a build daemon for {whose}"

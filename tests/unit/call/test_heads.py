@@ -3,10 +3,11 @@
 import pytest
 
 from proxy.buildkit.methods import BRIDGE_SOLVE, SESSION, SOLVE, Method
-from proxy.call.heads import BUILD_ID, MOST_REMEMBERED, SESSION_ID, Heads
+from proxy.buildkit.namespace import Namespace
+from proxy.call.heads import BUILD_ID, MOST_REMEMBERED, SESSION_ID, SHARED_KEY, TRACE, Heads
 from proxy.errors import Refused
 from proxy.reasons import Reason
-from tests.helpers.talk import Fields, head_of
+from tests.helpers.talk import KEY, Fields, head_of
 
 
 def refused_head(fields: Fields) -> Refused:
@@ -76,3 +77,24 @@ def test_a_head_that_http2_forbids_is_refused_again_and_again() -> None:
     for _ in range(2):
         with pytest.raises(Refused):
             heads.read(head_of(SOLVE)[1:])
+
+
+def test_a_trace_is_named_anew_and_what_an_environment_put_into_it_stays_here() -> None:
+    trace = b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01"
+    head = Heads().read(head_of(SOLVE, (TRACE, trace), (b"tracestate", b"k=token"), (b"baggage", b"k=v")))
+    told, again = (dict(head.named(Namespace(tenant, KEY))) for tenant in ("payments", "rival"))
+
+    assert told[TRACE][:3] + told[TRACE][35:] == trace[:3] + trace[35:]
+    assert len({trace, told[TRACE], again[TRACE]}) == 3
+    assert not {b"tracestate", b"baggage"} & told.keys()
+
+
+@pytest.mark.parametrize("traces", [[b"01-odd"], [b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01"] * 2])
+def test_a_trace_that_is_odd_is_not_passed_on(traces: list[bytes]) -> None:
+    head = Heads().read(head_of(SOLVE, *((TRACE, trace) for trace in traces)))
+
+    assert TRACE not in dict(head.named(Namespace("payments", KEY)))
+
+
+def test_two_shared_keys_are_refused() -> None:
+    refused_head(head_of(SESSION, (SESSION_ID, b"s"), (SHARED_KEY, b"a"), (SHARED_KEY, b"b")))

@@ -33,7 +33,19 @@ from proxy.http2.settings import MAX_UNACKNOWLEDGED
 from proxy.reasons import Code, Reason
 from tests.helpers.h2client import head, plain_block
 from tests.helpers.hostile import GREETING
-from tests.helpers.relayed import ANSWERED, OWN_ANSWER, PASSED, READ, REFUSED, TOLD, Admitted, Judge
+from tests.helpers.relayed import (
+    ANSWERED,
+    OWN_ANSWER,
+    PASSED,
+    READ,
+    REFUSED,
+    REWRITTEN,
+    SWAPPED,
+    TOLD,
+    Admitted,
+    Judge,
+    swapped,
+)
 
 ANSWER_HEAD = plain_block([(b":status", b"200"), (b"content-type", b"application/grpc")])
 TRAILERS = plain_block([(b"grpc-status", b"0")])
@@ -1078,3 +1090,91 @@ def test_a_second_head_on_a_stream_that_is_over_goes_nowhere() -> None:
 
     assert wire.to_caller == wire.to_daemon == []
     assert wire.judge.begun == [1]
+
+
+# --- requests that are replaced, answers that are rewritten ---------------------------------
+
+
+class Censor(Recorder):
+    """Turns an answer away at a word."""
+
+    def rewrite(self, call: Admitted, message: bytes | None) -> list[bytes]:
+        if message == b"secret" or (message is None and self.waits_for_the_end):
+            raise LOST
+        return super().rewrite(call, message)
+
+    waits_for_the_end = False
+
+    def reword(self, call: Admitted, trailers: Fields) -> Fields:  # noqa: ARG002
+        return [(b"grpc-status", b"2"), (b"grpc-message", b"in other words")]
+
+
+def censored() -> Wire:
+    wire = Wire()
+    wire.judge = Censor()
+    wire.relay._exchange.calls = wire.judge
+    wire.caller(head(3, REWRITTEN, end_stream=True)).daemon(frames.headers(3, ANSWER_HEAD))
+    return wire
+
+
+def test_a_replaced_request_is_all_that_the_daemon_gets_of_a_message() -> None:
+    wire = Wire()
+    wire.caller(head(3, SWAPPED) + data_frames(3, framed(b"what the caller said"), end_stream=True))
+
+    assert octets_of(wire.to_daemon, 3) == framed(swapped(3, b"what the caller said"))
+    assert credit(wire.to_caller, 0) == len(framed(b"what the caller said")) - len(octets_of(wire.to_daemon, 3))
+
+
+def test_an_answer_that_must_not_go_on_ends_with_a_sentence_and_the_daemons_work() -> None:
+    wire = censored().daemon(data_frames(3, framed(b"secret") + framed(b"more")))
+
+    assert octets_of(wire.to_caller, 3) == b""
+    assert wire.heads["caller"][3][-1] == (b"grpc-message", b"no")
+    assert wire.judge.refusals == {3: LOST.reason}
+    assert [stream for _, stream, _ in only(wire.to_daemon, RST_STREAM)] == [3]
+    assert wire.relay.open_streams == 0
+
+
+def test_an_answer_that_is_turned_away_at_its_end_ends_with_a_sentence() -> None:
+    wire = censored()
+    wire.judge.waits_for_the_end = True  # type: ignore[attr-defined]
+    wire.daemon(frames.headers(3, TRAILERS, end_stream=True))
+
+    assert wire.judge.refusals == {3: LOST.reason}
+    assert wire.relay.open_streams == 0
+
+
+def test_an_answer_that_is_compressed_cannot_be_rewritten_and_ends() -> None:
+    wire = censored().daemon(data_frames(3, b"\1" + framed(b"packed")[1:]))
+
+    assert wire.judge.refusals == {3: Reason.MESSAGE_COMPRESSED}
+
+
+def test_what_a_daemon_failed_with_is_told_in_other_words_whether_or_not_the_answer_is_rewritten() -> None:
+    wire = censored()
+    wire.caller(head(5, PASSED, end_stream=True)).daemon(
+        frames.headers(3, NOT_FOUND, end_stream=True) + frames.headers(5, NOT_FOUND, end_stream=True)
+    )
+
+    assert [wire.heads["caller"][stream][-1] for stream in (3, 5)] == [(b"grpc-message", b"in other words")] * 2
+
+
+def test_a_daemon_that_ends_a_rewritten_answer_with_data_has_given_no_status() -> None:
+    wire = censored().daemon(data_frames(3, framed(b"last"), end_stream=True))
+
+    assert (b"grpc-status", b"2") in wire.heads["caller"][3]
+    assert wire.relay.open_streams == 0
+
+
+def test_a_call_may_be_answered_with_nothing_while_it_waits() -> None:
+    wire = Wire()
+    wire.judge.waits = True
+    wire.caller(head(3, PASSED, end_stream=True))
+    wire.relay.answer(3, 0)
+    wire.relay.answer(3, 0)
+    wire.relay.answer(99, 0)
+    wire.take()
+
+    assert (b"grpc-status", b"0") in wire.heads["caller"][3]
+    assert [stream for _, stream, _ in only(wire.to_daemon, RST_STREAM)] == [3]
+    assert wire.judge.codes[3] == (Code.OK, None)
