@@ -44,9 +44,9 @@ class Treatment(Enum):
     """kilngate answers; the daemon never hears of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Method:
-    """A method of the table.
+    """A method of the table; each is one object, and compared as such.
 
     `path` is the whole `:path`. `message_limit_octets` bounds each request message (0:
     no bound). `answer_limit_octets` is set where callers below `admin` do not get the

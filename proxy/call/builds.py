@@ -161,6 +161,8 @@ class Builds:
 
     def end(self, call: Call, code: Code, reason: Reason | None, now_ns: int) -> None:
         """Note the end of a Solve, or of the Status stream that watched a build."""
+        if not call.ref:
+            return
         for build in [each for each in (self.find(call), *self._ending) if each is not None]:
             if build.call is call:
                 self._solved(build, code, reason, now_ns)

@@ -228,7 +228,7 @@ class Conversation:
         Raises:
             Refused: POLICY_EXEC.
         """
-        if call.method in (NEW_CONTAINER, EXEC_PROCESS):
+        if call.method is NEW_CONTAINER or call.method is EXEC_PROCESS:
             policy = self._world.generation.policies[call.caller.policy]
             call.shadowed += policy.judge_exec(call.caller.role).shadowed
 

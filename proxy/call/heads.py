@@ -43,6 +43,8 @@ class ReadHead:
         A session always gets a shared key: without one the daemon finds its directories
         among those of everybody who sends none, as buildctl does.
         """
+        if not self.name and self.trace is None:
+            return self.forwarded
         changed: dict[bytes, str] = {}
         if self.method is SESSION:
             changed = {SESSION_ID: names.session(self.name), SHARED_KEY: names.shared_key(self.shared_key)}

@@ -15,6 +15,7 @@ from proxy.grpc.framing import MessageReader, frame
 from proxy.grpc.status import trailers, trailers_only
 from proxy.http2 import frames
 from proxy.http2.abuse import Budgets
+from proxy.http2.backlog import octets_in, send_on, wait
 from proxy.http2.calls import Call, Calls, Fields
 from proxy.http2.credit import Window
 from proxy.http2.frames import DEFAULT_WINDOW_OCTETS, Buffer, ErrorCode
@@ -135,13 +136,14 @@ class Exchange:
         """Drop a stream; what was kept of it is credited to the connections."""
         self.streams.pop(stream.number, None)
         self._leave_line(stream)
-        self.up.discard(stream.queue.octets)
+        if stream.queue:
+            self.up.discard(octets_in(stream.queue))
+            stream.queue.clear()
         self.up.allowance -= stream.up.allowance
-        stream.queue.clear()
         stream.is_direct = False
         self.credit_caller(None)
         if stream.back:
-            self.down.discard(stream.back.octets)
+            self.down.discard(octets_in(stream.back))
             stream.back.clear()
             self.credit_daemon(None)
 
@@ -171,7 +173,7 @@ class Exchange:
         """Send on what was kept of a request, as far as the daemon's windows reach."""
         if not stream.is_kept:
             if stream.queue:
-                self.to_daemon += stream.queue.send_on(stream.number, stream.up, self.up, is_last=stream.caller_ended)
+                self.to_daemon += send_on(stream.queue, stream.number, stream.up, self.up, is_last=stream.caller_ended)
                 stream.end_passed = stream.caller_ended and not stream.queue
             elif stream.caller_ended and not stream.end_passed:
                 stream.end_passed = True
@@ -182,10 +184,10 @@ class Exchange:
         """Let the daemon have another message than the one that was kept."""
         framed = frame(message)
         for window in (self.up, stream.up):
-            window.discard(stream.queue.octets)
+            window.discard(octets_in(stream.queue))
             window.put(len(framed))
         stream.queue.clear()
-        stream.queue.append(framed)
+        wait(stream.queue, framed)
 
     # --- what goes back -----------------------------------------------------------------------
 
@@ -194,12 +196,12 @@ class Exchange:
         self.down.put(len(octets))
         stream.down.put(len(octets))
         stream.sent_octets += len(octets)
-        stream.back.append(octets)
+        wait(stream.back, octets)
 
     def pump_back(self, stream: Stream) -> None:
         """Send what waits of an answer as far as the caller's windows reach, then its trailers."""
         if stream.back and not self.is_back_paused:
-            self.to_caller += stream.back.send_on(stream.number, stream.down, self.down, is_last=False)
+            self.to_caller += send_on(stream.back, stream.number, stream.down, self.down, is_last=False)
             self.answered_since_ping = True
         if stream.trailers is not None and not stream.back:
             fields, stream.trailers = tuple(stream.trailers), None

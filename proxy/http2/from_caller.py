@@ -13,6 +13,7 @@ from typing import Final
 from proxy.errors import Refused
 from proxy.http2 import frames, payloads
 from proxy.http2.abuse import MAX_BLOCK_OCTETS, MAX_CONTINUATIONS
+from proxy.http2.backlog import wait
 from proxy.http2.exchange import MAX_STREAMS, Daemon, Exchange
 from proxy.http2.frames import DEFAULT_MAX_FRAME_OCTETS, HEAD, HEAD_OCTETS, STREAM_MASK, ErrorCode, ProtocolFault
 from proxy.http2.hpack import HeaderListTooLarge
@@ -178,7 +179,7 @@ class FromCaller:
         exchange.budgets.work_octets += len(octets)
         stream.caller_ended = is_last
         if octets:
-            stream.queue.append(bytes(octets))
+            wait(stream.queue, bytes(octets))
 
     def _read(self, stream: Stream, octets: memoryview, now_ns: int) -> None:
         """Read on in a request message that must be judged; judge it when the request is complete."""
@@ -235,7 +236,7 @@ class FromCaller:
     def read_again(self, stream: Stream, now_ns: int) -> None:
         """Read what arrived before the call was decided."""
         if stream.number in self._exchange.streams:
-            self._read(stream, memoryview(b"".join(stream.queue.pieces)), now_ns)
+            self._read(stream, memoryview(b"".join(stream.queue)), now_ns)
             self.move_on(stream)
 
     # --- heads ------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """One stream of the relay: the same number on both connections."""
 
+from collections import deque
+
 from proxy.grpc.framing import MessageReader
 from proxy.http2.backlog import Backlog
 from proxy.http2.calls import Call, Fields
@@ -52,8 +54,8 @@ class Stream:
         self.call: Call | None = None
         self.reader: MessageReader | None = None
         self.rewriter: MessageReader | None = None
-        self.queue = Backlog()
-        self.back = Backlog()
+        self.queue: Backlog = deque()
+        self.back: Backlog = deque()
         self.trailers: Fields | None = None
         self.is_waiting = False
         self.is_forwarded = False
