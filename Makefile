@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The rooms that decide: no socket, no clock; nearly every line and branch is tried by unit tests.
-PURE := $(wildcard proxy/settings proxy/call proxy/identity proxy/limits proxy/policy proxy/http2 proxy/routing proxy/buildkit proxy/grpc)
+PURE := $(wildcard $(addprefix proxy/,settings call issuer identity limits policy http2 routing buildkit grpc))
 # Extras stay in: pip takes `coverage==1` for no pin of `coverage[toml]`, and fails as soon as there is a newer one.
 COMPILE := $(BIN)/uv --system-certs pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-strip-extras --custom-compile-command "make lock" --upgrade
