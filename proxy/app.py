@@ -8,9 +8,11 @@ the TLS they began with; every new call is judged by the newest generation.
 import asyncio
 import contextlib
 import gc
+import itertools
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.backends.openssl import backend
@@ -18,12 +20,15 @@ from cryptography.hazmat.backends.openssl import backend
 from proxy import __version__
 from proxy.call.world import Generation, World
 from proxy.edge.admin import AdminServer
+from proxy.edge.api.application import Api
+from proxy.edge.api.facts import read_facts
 from proxy.edge.clock import now_ns, wall_ns
 from proxy.edge.daemons import Daemons
 from proxy.edge.dialer import Dialer
 from proxy.edge.files import Bundle, read_bundle
 from proxy.edge.generation import Built, build, namespace_key
 from proxy.edge.host import Host
+from proxy.edge.issuing import Desk
 from proxy.edge.keys import KeyFetcher
 from proxy.edge.lag import LagTicker
 from proxy.edge.listener import Listener, listen
@@ -33,12 +38,15 @@ from proxy.edge.watch import Poller
 from proxy.edge.watches import HealthWatches
 from proxy.errors import Refused
 from proxy.events import Drained, Event, ReloadFailed, SettingsLoaded, Warned
+from proxy.identity.issued import LiveRevocations
 from proxy.limits.tenant import Limits, TenantLimits
 from proxy.reasons import Reason
 from proxy.settings.changes import changed, needing_restart
 from proxy.settings.errors import SettingsErrors
 from proxy.settings.schema import Settings
 from proxy.sinks.observers import Observers
+from proxy.store.memory import MemoryStore
+from proxy.store.sqlite import SqliteStore
 
 # Readiness turns false first, so that load balancers look away before the port closes.
 CUT_S = 3.0
@@ -58,6 +66,8 @@ class App:
         self._fetcher: KeyFetcher
         self._fetching: asyncio.Task[None] | None = None
         self._generation = 0
+        # Whoever was judged under an earlier number is judged again at the next call.
+        self._judgements = itertools.count(1)
         self._last_reload_failed = ""
 
     async def run(self) -> int:
@@ -68,7 +78,8 @@ class App:
         """
         # Not in a thread as a reload does: nobody waits yet, and what a thread frees is of no use to the others.
         self._bundle = read_bundle(self._file, now_wall_ns=wall_ns())
-        built = build(self._bundle, earlier=None, wall_ns=wall_ns)
+        self._revocations = LiveRevocations()
+        built = build(self._bundle, earlier=None, wall_ns=wall_ns, revocations=self._revocations)
         self._began_with = settings = self._bundle.settings
         self._observers = Observers(settings, version=__version__, openssl=_openssl(), now_ns=now_ns, wall_ns=wall_ns)
         self._limits = TenantLimits(settings.limits, _own_limits(settings))
@@ -79,6 +90,8 @@ class App:
         self._dialer = Dialer(self._daemons)
         sock = listen(settings.listen.address.host, settings.listen.address.port)
         self._world = self._make_world(built)
+        self._desk = self._make_desk(settings)
+        self._api = Api(self._world, self._desk)
         self._poller = Poller(asyncio.get_running_loop())
         self._listener = Listener(sock, listen=settings.listen, tls=built.tls, make_host=self._make_host)
         self._admin = AdminServer(
@@ -91,6 +104,8 @@ class App:
         try:
             return await self._serve(built)
         finally:
+            await self._api.stop()
+            await self._desk.close()
             await self._admin.stop()
             self._poller.close()
             self._observers.close()
@@ -101,6 +116,8 @@ class App:
             loop.add_signal_handler(number, act)
         loop.add_signal_handler(signal.SIGINT, self._asked_to_stop)
         await self._admin.start()
+        await self._api.start()
+        await self._desk.open()
         async with asyncio.TaskGroup() as group:
             self._group = group
             self._apply(built, ())
@@ -108,6 +125,7 @@ class App:
                 group.create_task(work)
                 for work in (
                     self._listener.run(),
+                    self._desk.run(),
                     self._dialer.run(),
                     self._watches.run(),
                     self._daemons.run(),
@@ -154,6 +172,23 @@ class App:
             report_bug=self._observers.report_bug,
         )
 
+    def _make_desk(self, settings: Settings) -> Desk:
+        file = settings.store.file
+        return Desk(
+            SqliteStore(Path(file)) if file else MemoryStore(),
+            revocations=self._revocations,
+            emit=self._emit,
+            wall_ns=wall_ns,
+            taken=self._revoked,
+        )
+
+    def _revoked(self) -> int:
+        """Judge everybody anew; return how many connections ended by it."""
+        generation = self._world.generation
+        generation.authenticator.forget()
+        self._world.generation = replace(generation, number=next(self._judgements))
+        return self._listener.end_withdrawn(generation.authenticator.withdrawn)
+
     def _need_keys(self, issuer: str, then: Callable[[], None]) -> None:
         """Ask the fetcher of the generation that is in force now."""
         self._fetcher.need(issuer, then)
@@ -166,6 +201,7 @@ class App:
             poller=self._poller,
             open_daemon=self._dialer.open,
             closed=listener.closed,
+            new_api=self._api.new_protocol,
         )
 
     def _checks(self) -> dict[str, Callable[[], str]]:
@@ -196,7 +232,9 @@ class App:
         """Take the next generation whole, or keep the one that is in force."""
         try:
             bundle = await asyncio.to_thread(read_bundle, self._file, now_wall_ns=wall_ns())
-            built = await asyncio.to_thread(build, bundle, earlier=self._built.keysets, wall_ns=wall_ns)
+            built = await asyncio.to_thread(
+                build, bundle, earlier=self._built.keysets, wall_ns=wall_ns, revocations=self._revocations
+            )
         except SettingsErrors as errors:
             self._emit(ReloadFailed("\n".join(errors.lines)))
             return
@@ -223,11 +261,14 @@ class App:
         self._daemons.apply(self._used.on_demand)
         self._listener.apply(settings.listen, built.tls)
         self._observers.reopen(settings)
-        self._world.generation = _generation(self._generation, built)
+        self._world.generation = _generation(next(self._judgements), built)
+        self._desk.issuer = built.issuer
+        self._api.facts = read_facts(settings, built.bundle.files)
         self._fetcher = KeyFetcher(built.keysets, emit=self._emit, wall_ns=wall_ns)
         before, self._fetching = self._fetching, self._group.create_task(self._fetcher.run())
         if before is not None:
             before.cancel()
+        self._listener.end_withdrawn(built.authenticator.withdrawn)
         for fact in built.facts:
             self._emit(fact)
         self._emit(

@@ -1,7 +1,7 @@
 """Who calls, once it is known."""
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Final, Literal
 
 FOREVER_NS = 1 << 62
@@ -23,6 +23,14 @@ class Role(IntEnum):
         return self.name.lower()
 
 
+class Kind(Enum):
+    """What kind of caller a token speaks for: it decides how long a certificate for it lasts."""
+
+    CI = "ci"
+    PERSON = "person"
+    MACHINE = "machine"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A proven identity, mapped to a tenant.
@@ -31,7 +39,7 @@ class Caller:
     configured name of the authenticator that proved it, `rule` the mapping rule that
     matched. The proof must be judged again after `judged_until_ns` (wall clock, Unix
     epoch): the end of the certificate, of its revocation list, or of the token.
-    `policy` names the policy that its builds are judged by.
+    `policy` names the policy that its builds are judged by. `kind` is None where nobody said it.
     """
 
     tenant: str
@@ -41,3 +49,4 @@ class Caller:
     rule: str
     judged_until_ns: int = FOREVER_NS
     policy: str = DEFAULT_POLICY
+    kind: Kind | None = None

@@ -24,10 +24,14 @@ class Refused(Exception):
         facts = [f"{name}={one_line(value)}" for name, value in self.facts.items() if str(value) not in self.detail]
         return ", ".join([self.detail, *facts] if self.detail else facts)
 
+    @property
+    def sentence(self) -> str:
+        """What the caller reads, without number and reference."""
+        return self.reason.sentence.format_map({name: one_line(value) for name, value in self.facts.items()})
+
     def public_text(self, reference: str) -> str:
         """Return the one line that the caller reads; `reference` finds it in the operator's log."""
-        said = self.reason.sentence.format_map({name: one_line(value) for name, value in self.facts.items()})
-        return f"[KG-{self.reason.number}] {said} (ref {reference})"
+        return f"[KG-{self.reason.number}] {self.sentence} (ref {reference})"
 
 
 class KeysNeeded(Exception):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from proxy.caller import Caller
+from proxy.caller import Caller, Kind
 from proxy.reasons import Code, Reason
 
 
@@ -51,10 +51,24 @@ class ConnectionFault(Enum):
     COMPRESSION = "compression"
     FRAME_SIZE = "frame-size"
     FLOOD = "flood"
+    REVOKED = "revoked"
     IDLE = "idle"
     SILENT = "silent"
     DRAINED = "drained"
     INTERNAL = "internal"
+
+
+class Endpoint(Enum):
+    """A path of the HTTPS API; the value is the metric label."""
+
+    CERTIFICATES = "certificates"
+    CA = "ca"
+    CRL = "crl"
+    WHOAMI = "whoami"
+    LOGIN = "login"
+    SETUP = "setup"
+    OPENAPI = "openapi"
+    UNKNOWN = "unknown"
 
 
 class BuildResult(Enum):
@@ -220,6 +234,56 @@ class BuildEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiAnswered:
+    """A request to the HTTPS API was answered. `caller` is None when nobody was proven, `reason` when all was well."""
+
+    call: CallId
+    caller: Caller | None
+    peer: str
+    endpoint: Endpoint
+    status: int
+    duration_ns: int
+    reason: Reason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateIssued:
+    """A client certificate was issued for a token. `serial` and `authority` (its key id) are hexadecimal."""
+
+    call: CallId
+    caller: Caller
+    peer: str
+    kind: Kind
+    serial: str
+    authority: str
+    not_after_wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationsTaken:
+    """Revocations of issued certificates took effect here: `revoked` in all, `ended` connections were live."""
+
+    revoked: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesCounted:
+    """How many issued certificates are good now, of each authority (key id) that is accepted."""
+
+    valid: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The store can be used, or cannot any more."""
+
+    is_up: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenKeysFetched:
     """Keys of a token issuer were read; times are wall clock."""
 
@@ -287,7 +351,7 @@ class DaemonEnded:
 
 @dataclass(frozen=True, slots=True)
 class CertificateLoaded:
-    """A certificate of ours or a trusted CA was loaded. `role` is "server" or "ca"."""
+    """A certificate of ours or a trusted CA was loaded. `role` is "server", "ca" or "issuer"."""
 
     role: str
     subject: str
@@ -386,6 +450,11 @@ Event = (
     | CallEnded
     | BuildStarted
     | BuildEnded
+    | ApiAnswered
+    | CertificateIssued
+    | RevocationsTaken
+    | CertificatesCounted
+    | StoreChanged
     | TokenKeysFetched
     | TokenKeysFailed
     | UpstreamChanged

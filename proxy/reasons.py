@@ -3,13 +3,14 @@
 A row gives the gRPC status code, the label that metrics and the audit log use,
 who can mend it, the number that the public text begins with, and the sentence
 itself. Fields in braces are filled from `errors.Refused`. Nothing else in the
-project writes a gRPC status code.
+project writes a gRPC status code. Rows that the HTTPS API speaks have an HTTP
+status too; most follow from the code.
 
 Codes are chosen by what stock `docker buildx` shows (measured): UNAVAILABLE on
 the first call is retried silently for 20 s, so only a restart in progress uses
 it; RESOURCE_EXHAUSTED makes buildx exit with 102, so CI can retry on limits.
 
-Source: google/rpc/code.proto for the codes.
+Source: google/rpc/code.proto for the codes and their HTTP statuses, RFC 9110 section 15.5.
 """
 
 from enum import Enum, IntEnum
@@ -35,6 +36,18 @@ class Code(IntEnum):
     UNAVAILABLE = 14
     DATA_LOSS = 15
     UNAUTHENTICATED = 16
+
+
+# Of the statuses that gRPC's own gateways give for a code, those that a row of ours has; a row may say another.
+_HTTP = {
+    Code.INVALID_ARGUMENT: 400,
+    Code.UNAUTHENTICATED: 401,
+    Code.PERMISSION_DENIED: 403,
+    Code.NOT_FOUND: 404,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.ABORTED: 503,
+    Code.UNAVAILABLE: 503,
+}
 
 
 class Blame(Enum):
@@ -498,9 +511,112 @@ class Reason(Enum):
         "kilngate failed on this call. Tell whoever runs this farm, with the reference",
     )
 
-    def __init__(self, number: int, label: str, code: Code, blame: Blame, sentence: str) -> None:
+    # 6xx: the HTTPS API
+    PATH_UNKNOWN = (
+        601,
+        "path-unknown",
+        Code.NOT_FOUND,
+        Blame.CALLER,
+        "there is nothing at this path. This is kilngate, the front door of a BuildKit farm: build through it with "
+        "docker buildx; what else it answers stands in /v1/openapi.json",
+    )
+    HTTP_METHOD = (
+        602,
+        "http-method",
+        Code.UNIMPLEMENTED,
+        Blame.CALLER,
+        "this path takes {allowed} only",
+        405,
+    )
+    BODY_TOO_LARGE = (
+        603,
+        "body-too-large",
+        Code.RESOURCE_EXHAUSTED,
+        Blame.CALLER,
+        "the body of the request has more than {limit} octets",
+        413,
+    )
+    MEDIA_TYPE = (
+        604,
+        "media-type",
+        Code.INVALID_ARGUMENT,
+        Blame.CALLER,
+        "the body must be a certificate request in PEM, sent as application/x-pem-file or application/pkcs10",
+        415,
+    )
+    HTTP_MALFORMED = (
+        605,
+        "http-malformed",
+        Code.INVALID_ARGUMENT,
+        Blame.CALLER,
+        "the HTTP request cannot be read: {why}",
+    )
+    CSR_UNFIT = (
+        606,
+        "csr-unfit",
+        Code.INVALID_ARGUMENT,
+        Blame.CALLER,
+        "no certificate can be made of this request: {why}",
+        422,
+    )
+    ISSUER_OFF = (
+        607,
+        "issuer-off",
+        Code.NOT_FOUND,
+        Blame.OPERATOR,
+        "this farm issues no certificates. Ask whoever runs it for one",
+    )
+    TOKEN_NEEDED = (
+        608,
+        "token-needed",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "a certificate is issued for a token only. Send one as 'Authorization: Bearer'",
+    )
+    TOKEN_USED = (
+        609,
+        "token-used",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "this token was exchanged for a certificate already, and each counts once. Ask your issuer for a fresh one",
+    )
+    TOKEN_CUT_OFF = (
+        610,
+        "token-cut-off",
+        Code.UNAUTHENTICATED,
+        Blame.CALLER,
+        "certificates of {subject} were revoked after this token was made. Ask your issuer for a fresh one",
+    )
+    SUBJECT_UNFIT = (
+        611,
+        "subject-unfit",
+        Code.INVALID_ARGUMENT,
+        Blame.CALLER,
+        "your name cannot stand in a certificate: {why}",
+        422,
+    )
+    STORE_AWAY = (
+        612,
+        "store-away",
+        Code.ABORTED,
+        Blame.OPERATOR,
+        "this farm cannot write down what it issues right now, so it issues nothing. Builds go on. "
+        "Tell whoever runs this farm",
+    )
+    AUTHORITY_ENDS = (
+        613,
+        "authority-ends",
+        Code.ABORTED,
+        Blame.OPERATOR,
+        "the authority that this farm issues with {ends}, so it issues nothing. Tell whoever runs this farm",
+    )
+
+    def __init__(
+        self, number: int, label: str, code: Code, blame: Blame, sentence: str, http_status: int | None = None
+    ) -> None:
         self.number = number
         self.label = label
         self.code = code
         self.blame = blame
         self.sentence = sentence
+        self.http_status = http_status or _HTTP.get(code, 500)

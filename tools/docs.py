@@ -23,8 +23,9 @@ CHAPTERS = {
     2: "What a caller may do",
     3: "How much a caller may do",
     4: "How a call is written, and what a build asks for",
+    5: "The farm",
+    6: "The HTTPS API",
 }
-LAST_CHAPTER = "The farm"
 MENDERS = {Blame.CALLER: "the caller", Blame.OPERATOR: "the operator of the farm", Blame.OURSELVES: "kilngate's makers"}
 
 Schema = Mapping[str, Any]
@@ -44,7 +45,7 @@ def errors_page() -> str:
     for reason in Reason:
         if reason.number // 100 != chapter:
             chapter = reason.number // 100
-            lines.append(f"## {CHAPTERS.get(chapter, LAST_CHAPTER)}\n")
+            lines.append(f"## {CHAPTERS[chapter]}\n")
         lines += _refusal(reason, explained[reason.label])
     return "\n".join(lines)
 
@@ -56,8 +57,13 @@ def _refusal(reason: Reason, explained: Mapping[str, str]) -> list[str]:
         f"> {_escaped(reason.sentence)}\n",
         f"- Cause: {explained['cause']}",
         f"- Fix: {explained['fix']}",
-        f"- Mended by {MENDERS[reason.blame]}; gRPC status {reason.code.name}.\n",
+        f"- Mended by {MENDERS[reason.blame]}; {_statuses(reason)}.\n",
     ]
+
+
+def _statuses(reason: Reason) -> str:
+    is_of_http = reason.number // 100 == 6
+    return f"HTTP status {reason.http_status}" if is_of_http else f"gRPC status {reason.code.name}"
 
 
 def config_page() -> str:
@@ -96,7 +102,7 @@ def _records(schema: Schema, name: str, block: Schema) -> Iterator[tuple[str, Sc
         [named] = block["patternProperties"].values()
         yield f"`{name}.NAME`", _referred(schema, named.get("$ref") or named["anyOf"][0]["$ref"])
     else:
-        yield "", _referred(schema, block["$ref"])
+        yield "", _referred(schema, str(_reference(block)))
 
 
 def _table(schema: Schema, record: Schema) -> list[str]:
@@ -116,8 +122,7 @@ def _rows(schema: Schema, record: Schema, prefix: str) -> Iterator[tuple[str, st
 
 def _inner(schema: Schema, words: Schema) -> tuple[str, Schema] | None:
     """Return the record that a key holds, with `[]` if it holds several."""
-    choices = (words, words.get("items", {}), *words.get("anyOf", ()))
-    reference = next((choice["$ref"] for choice in choices if "$ref" in choice), "")
+    reference = _reference(words) or words.get("items", {}).get("$ref", "")
     record = _referred(schema, reference) if reference else None
     if record is None or "properties" not in record:
         return None
@@ -132,6 +137,12 @@ def _elsewhere(words: Schema) -> str:
         return "[`limits`](#limits)"
     rule = next((rule.name for rule in RULES if rule.name.capitalize() in names), "")
     return f"[policy](policy.md#{rule})" if rule else ""
+
+
+def _reference(words: Schema) -> str | None:
+    """Return which record a key holds, also where it may be left out."""
+    choices = [words, *words.get("anyOf", ())]
+    return next((choice["$ref"] for choice in choices if "$ref" in choice), None)
 
 
 def _what(words: Schema) -> str:

@@ -5,8 +5,10 @@ ca.key          its key (0600)
 ca.json         its name, and every certificate it issued: serial, names, end, when revoked
 crl.pem         its revocation list, for `crl_file`
 NAME.pem/.key   certificates that it issued
+issuer-N.pem/.key  authorities below it, for the block `issuer` of the settings
 """
 
+import itertools
 import json
 import os
 import re
@@ -127,6 +129,24 @@ class Authority:
         uri = f"spiffe://{self.name}/tenant/{tenant}/{subject}"
         made = certificates.client(uri, key, self.certificate, self._key, life=life)
         return self._keep(f"{tenant}-{subject}", made, key, force=force)
+
+    def issue_issuer(self, *, life: timedelta) -> Issued:
+        """Issue an authority that signs short-lived client certificates, in files that nothing had before.
+
+        Raises:
+            AuthorityError: this authority was made to sign no other.
+        """
+        own = self.certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        if own.path_length == 0:
+            raise AuthorityError(
+                f"the authority in {self.directory} may sign no other authority; make one that may, in another "
+                "directory: kilngate ca init"
+            )
+        names = (f"issuer-{number}" for number in itertools.count(1))
+        name = next(name for name in names if not (self.directory / f"{name}.pem").exists())
+        key = certificates.new_key()
+        made = certificates.issuer(f"{self.name} {name}", self.name, key, self.certificate, self._key, life=life)
+        return self._keep(name, made, key, force=False)
 
     def revoke(self, serial: str) -> None:
         """Revoke a certificate by its serial in hexadecimal, and write the list anew.

@@ -23,11 +23,19 @@ def new_key() -> Key:
 
 
 def authority(name: str, key: Key, *, life: timedelta) -> x509.Certificate:
-    """Return a self-signed authority that may sign leaves and revocation lists, and no other authority."""
-    usage = _usage(key_cert_sign=True, crl_sign=True)
+    """Return a self-signed authority that may sign leaves, revocation lists, and authorities that sign leaves."""
     builder = _builder(name, key, _named(f"{name} CA"), key, life)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    return builder.add_extension(usage, critical=True).sign(key, SHA256())
+    return _may_sign(builder, path_length=1).sign(key, SHA256())
+
+
+def issuer(
+    name: str, domain: str, key: Key, signer: x509.Certificate, signing: Key, *, life: timedelta
+) -> x509.Certificate:
+    """Return an authority below another, for client certificates with a URI of `domain` and for nothing else."""
+    builder = _may_sign(_builder(name, key, signer.subject, signing, life), path_length=0)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    only = x509.NameConstraints([x509.UniformResourceIdentifier(domain)], [x509.DNSName("")])
+    return builder.add_extension(only, critical=True).sign(signing, SHA256())
 
 
 def server(
@@ -77,6 +85,11 @@ def _leaf(
     builder = builder.add_extension(x509.SubjectAlternativeName(listed), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
     return builder.add_extension(_usage(digital_signature=True), critical=True).sign(signing, SHA256())
+
+
+def _may_sign(builder: x509.CertificateBuilder, *, path_length: int) -> x509.CertificateBuilder:
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+    return builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
 
 
 def _builder(name: str, key: Key, issuer: x509.Name, signing: Key, life: timedelta) -> x509.CertificateBuilder:

@@ -23,6 +23,8 @@ COMMANDS = {
     "explain": "Say which rule a certificate or token matches, or almost does.",
     "config": "Print the JSON Schema, or the settings in force.",
     "ca": "A small certificate authority for a team.",
+    "certificates": "List the certificates that were issued for tokens and are good.",
+    "revoke": "Revoke certificates that were issued for tokens, within seconds.",
     "audit": "Verify the audit log.",
     "healthcheck": "Ask a running kilngate whether it is ready.",
     "version": "Print the versions that matter in a report.",

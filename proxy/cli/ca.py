@@ -21,6 +21,10 @@ From nothing to a first builder:
     tcp://farm.example.com:8443
 
 \b
+Certificates for tokens, issued by kilngate itself (docs/certificates.md):
+  kilngate ca issuer pki            then name issuer-1.pem and .key in the block `issuer`
+
+\b
 When alice leaves:
   kilngate ca revoke pki SERIAL && systemctl reload kilngate
 
@@ -69,6 +73,25 @@ def issue(
     else:
         made = tried(lambda: authority.issue_client(tenant or "", subject or "", life=lasts, force=force))
     click.echo(f"{made.certificate} and {made.key}: serial {made.serial}, valid {said(lasts_ns)}")
+
+
+@command.command()
+@DIRECTORY
+@click.option("--life", default="365d", show_default=True, metavar="TIME", help="How long it may issue: 90d, 365d.")
+def issuer(directory: Path, life: str) -> None:
+    """Make an authority below the one in DIRECTORY, for kilngate to issue certificates with.
+
+    It can sign nothing but client certificates in this authority's own trust domain. Its key is
+    all that a running kilngate needs: ca.key can be taken off the machine. Before it ends, make the
+    next one, put that first in issuer.authorities, and keep this one until `kilngate certificates`
+    says that nobody uses it any more.
+    """
+    lasts = timedelta(seconds=tried(lambda: parse_duration(life)) / SECOND_NS)
+    made = tried(lambda: Authority.load(directory).issue_issuer(life=lasts))
+    click.echo(
+        f"{made.certificate} and {made.key}: serial {made.serial}, issues for {said(parse_duration(life))}\n"
+        f"issuer:\n  authorities: [{{certificate_file: {made.certificate}, key_file: {made.key}}}]"
+    )
 
 
 @command.command()

@@ -67,11 +67,12 @@ def _checked(file: str) -> "Bundle":
     """
     from proxy.edge.files import read_bundle
     from proxy.edge.generation import build
+    from proxy.identity.issued import LiveRevocations
     from proxy.settings.errors import START, Mistake, SettingsErrors
 
     bundle = read_bundle(file, now_wall_ns=time.time_ns())
     try:
-        build(bundle, earlier=None, wall_ns=time.time_ns)
+        build(bundle, earlier=None, wall_ns=time.time_ns, revocations=LiveRevocations())
     except ValueError as error:
         raise SettingsErrors(file, [Mistake(START, (), str(error))]) from None
     return bundle

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from proxy.edge.generation import Built
     from proxy.errors import Refused
     from proxy.identity.credentials import Credentials
+    from proxy.identity.issued import LiveRevocations
 
 EPILOG = """\b
 Examples:
@@ -46,7 +47,7 @@ def command(certificate: str | None, token_file: str | None, config: str, output
 
     bundle = read_bundle(config, now_wall_ns=time.time_ns())
     try:
-        built = build(bundle, earlier=None, wall_ns=time.time_ns)
+        built = build(bundle, earlier=None, wall_ns=time.time_ns, revocations=_revocations(bundle))
     except ValueError as error:
         raise Stop(f"{config}: {error}", CONFIG) from None
     shown = _shown(certificate, token_file, bundle)
@@ -54,6 +55,31 @@ def command(certificate: str | None, token_file: str | None, config: str, output
     click.echo(json.dumps(told, indent=2) if output == "json" else _written(told))
     if not told["let_in"]:
         raise SystemExit(FAILED)
+
+
+def _revocations(bundle: "Bundle") -> "LiveRevocations":
+    """Return what the store says; nothing is known if it cannot be read, and then issued certificates are refused."""
+    import asyncio
+
+    from proxy.identity.issued import LiveRevocations
+    from proxy.store.interface import StoreAway
+    from proxy.store.sqlite import SqliteStore
+
+    found = LiveRevocations()
+    if bundle.settings.store.file is None:
+        return found
+
+    async def ask(store: SqliteStore) -> None:
+        try:
+            await store.open()
+            found.take(frozenset(each.serial for each in await anext(store.watch())))
+        except StoreAway as away:
+            click.echo(f"store: {away}", err=True)
+        finally:
+            await store.close()
+
+    asyncio.run(ask(SqliteStore(Path(bundle.settings.store.file), is_new=False)))
+    return found
 
 
 def _shown(certificate: str | None, token_file: str | None, bundle: "Bundle") -> "Credentials":

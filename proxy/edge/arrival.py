@@ -1,4 +1,4 @@
-"""A caller's connection until it speaks HTTP/2: PROXY header, TLS handshake, preface.
+"""A caller's connection until it says what it speaks: PROXY header, TLS handshake, first octets.
 
 Nothing here costs more than one small object for each caller, and every step has a
 deadline, so that silent and malformed callers cannot pile up.
@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from proxy.edge.greeting import HTTP1_ANSWER, Speech, recognise
+from proxy.edge.greeting import Speech, recognise
 from proxy.edge.host import Host
 from proxy.edge.peer import peer as written
 from proxy.edge.peer import plain_address
@@ -19,9 +19,9 @@ from proxy.events import ConnectionClosed, ConnectionFault, HandshakeEnded, Hand
 
 
 class Arrival:
-    """One connection that was taken and is not yet HTTP/2.
+    """One connection that was taken and did not say yet what it speaks.
 
-    `done(arrival, octets)` is called with the octets that followed the preface, or with
+    `done(arrival, octets)` is called with its first octets when `speech` is known, or with
     None when the connection is closed. With `named` a PROXY header comes first: `address`
     and `peer` become the caller's, unless `named(arrival, address)` says why it is not taken.
     """
@@ -43,6 +43,7 @@ class Arrival:
         self.number = host.next_connection()
         self.opened_ns = host.now_ns()
         self.tls: TlsConnection | None = None
+        self.speech = Speech.UNCLEAR
         self._host = host
         self._server = tls
         self._named = named
@@ -155,20 +156,12 @@ class Arrival:
             self.close(None)
             return
         self._start += bytes(self._host.scratch[:octets])
-        speech = recognise(self._start)
-        if speech is Speech.HTTP2:
+        self.speech = recognise(self._start)
+        if self.speech is Speech.OTHER:
+            self.close(ConnectionFault.NOT_HTTP2)
+        elif self.speech is not Speech.UNCLEAR:
             self._leave()
             self._done(self, self._start)
-        elif speech is Speech.HTTP1:
-            self._answer_http1()
-        elif speech is Speech.OTHER:
-            self.close(ConnectionFault.NOT_HTTP2)
-
-    def _answer_http1(self) -> None:
-        assert self.tls is not None
-        with suppress(PeerClosed):
-            self.tls.send([HTTP1_ANSWER])
-        self.close(ConnectionFault.NOT_HTTP2, "HTTP/1.1")
 
     def _tell_handshake(self, result: HandshakeResult, detail: str) -> None:
         host = self._host

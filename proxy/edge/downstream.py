@@ -19,6 +19,7 @@ from proxy.errors import Refused
 from proxy.events import ConnectionClosed, ConnectionFault
 from proxy.http2.frames import PREFACE, ErrorCode, ProtocolFault
 from proxy.http2.relay import Relay
+from proxy.identity.credentials import PresentedCertificate
 from proxy.reasons import Reason
 from proxy.routing.routes import Destination
 from proxy.units import SECOND_NS
@@ -351,6 +352,11 @@ class Downstream:
     # --- the end ----------------------------------------------------------------------------
 
     @property
+    def certificate(self) -> PresentedCertificate | None:
+        """What the caller showed in the handshake."""
+        return self._tls.presented
+
+    @property
     def has_build(self) -> bool:
         """A build runs on this connection."""
         return not self._ending and self._conversation.has_build
@@ -362,11 +368,11 @@ class Downstream:
             self._relay.goaway(ErrorCode.NO_ERROR, is_final=False)
             self._flush()
 
-    def cut(self, refused: Refused) -> None:
+    def cut(self, refused: Refused, fault: ConnectionFault) -> None:
         """End every call with a sentence, and the connection."""
         if not self._ending:
             self._relay.end_calls(refused, self._host.now_ns())
-            self._goodbye(ConnectionFault.DRAINED)
+            self._goodbye(fault)
 
     def _goodbye(self, fault: ConnectionFault) -> None:
         self._relay.goaway(ErrorCode.NO_ERROR)

@@ -31,7 +31,7 @@ def look(kind: Kind, octets: bytes, *, now_wall_ns: int) -> list[str]:
         return _age_warnings(_certificates(octets), now_wall_ns)
     if kind is Kind.REVOCATIONS:
         return _list_warnings(octets, now_wall_ns)
-    if kind is Kind.PRIVATE_KEY:
+    if kind in (Kind.PRIVATE_KEY, Kind.SIGNING_KEY):
         _public_half(octets)
     return []
 

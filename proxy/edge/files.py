@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from proxy.edge.file_contents import Unfit, fault_of_pair, look, look_at_token_keys
+from proxy.edge.issuer_files import issuer_faults
 from proxy.identity.methods import jwt
 from proxy.settings.errors import START, Mistake, SettingsErrors
 from proxy.settings.parse import judge, read_values
@@ -23,6 +24,7 @@ from proxy.settings.tree import Tree
 # A revocation list of 300 000 entries; a key set or certificate is a thousandth of it.
 MAX_OCTETS = 16 << 20
 SECRETS = (Kind.PRIVATE_KEY, Kind.SECRET)
+ROOT_UID = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,12 @@ def read_bundle(file: str | Path, *, now_wall_ns: int) -> Bundle:
     mistakes += _pairs(tree, found)
     if settings is not None:
         mistakes += _token_keys(tree, settings, found)
+    files = {one.reference.file: one.octets for one in found if one.reference.kind not in (Kind.SECRET, Kind.WRITTEN)}
+    if settings is not None and not mistakes:
+        mistakes += _issuer(tree, settings, files, now_wall_ns)
     if settings is None or mistakes:
         raise SettingsErrors(str(file), mistakes)
     warnings = settings.warnings() + [warning for one in found for warning in one.warnings]
-    files = {one.reference.file: one.octets for one in found if one.reference.kind not in (Kind.SECRET, Kind.WRITTEN)}
     return Bundle(settings, hashlib.sha256(text).hexdigest(), MappingProxyType(files), tuple(warnings))
 
 
@@ -105,6 +109,8 @@ def _examined(reference: Reference, now_wall_ns: int) -> _Examined:
         return _Examined(reference, fault=f"cannot read {reference.file}: {error.strerror}")
     if len(octets) > MAX_OCTETS:
         return _Examined(reference, fault=f"{reference.file} is larger than {MAX_OCTETS >> 20} MiB")
+    if reference.kind is Kind.SIGNING_KEY and (fault := _exposure(reference.file)):
+        return _Examined(reference, fault=f"{reference.file} {fault}")
     try:
         warnings = look(reference.kind, octets, now_wall_ns=now_wall_ns)
     except Unfit as error:
@@ -126,6 +132,18 @@ def _mode_warnings(reference: Reference) -> list[str]:
     if reference.kind in SECRETS and mode & 0o007:
         return [f"{reference.file} can be read by every user of this machine (mode {mode:04o}): chmod 600"]
     return []
+
+
+def _exposure(file: str) -> str:
+    """Return who else may use a signing key; empty if nobody.
+
+    A group may read what root owns: that is how systemd (LoadCredential) and Kubernetes (fsGroup) hand a key over.
+    """
+    there = os.stat(file)
+    allowed = 0o740 if there.st_uid == ROOT_UID else 0o700
+    if (mode := stat.S_IMODE(there.st_mode)) & ~allowed:
+        return f"signs certificates and may be used by others (mode {mode:04o}): chmod 600"
+    return ""
 
 
 def _pairs(tree: Tree, found: list[_Examined]) -> list[Mistake]:
@@ -151,6 +169,11 @@ def _token_keys(tree: Tree, settings: Settings, found: list[_Examined]) -> list[
         except Unfit as error:
             mistakes.append(_mistake(tree, one.reference, f"{one.reference.file} {error}"))
     return mistakes
+
+
+def _issuer(tree: Tree, settings: Settings, files: Mapping[str, bytes], now_wall_ns: int) -> list[Mistake]:
+    found = issuer_faults(settings, files, now_wall_ns=now_wall_ns)
+    return [Mistake(tree.value_mark(path), path, what) for path, what in found]
 
 
 def _mistake(tree: Tree, reference: Reference, what: str) -> Mistake:

@@ -14,9 +14,13 @@ from proxy.edge.tls import ServerTls
 from proxy.events import CertificateLoaded, Event, RevocationListLoaded
 from proxy.identity.authenticator import Authenticator, Method
 from proxy.identity.chain import read_lists
+from proxy.identity.issued import LiveRevocations, Trust
 from proxy.identity.keyset import KeySets
 from proxy.identity.methods import jwt, mtls
+from proxy.issuer.authority import Authority
+from proxy.issuer.issuer import Issuer
 from proxy.policy.engine import Policy
+from proxy.settings.schema import Settings
 from proxy.units import SECOND_NS
 
 NAMESPACE_KEY_OCTETS = 32
@@ -31,11 +35,14 @@ class Built:
     authenticator: Authenticator
     keysets: KeySets
     policies: Mapping[str, Policy]
+    issuer: Issuer | None
     facts: tuple[Event, ...]
 
 
-def build(bundle: Bundle, *, earlier: KeySets | None, wall_ns: Callable[[], int]) -> Built:
-    """Build a generation.
+def build(
+    bundle: Bundle, *, earlier: KeySets | None, wall_ns: Callable[[], int], revocations: LiveRevocations
+) -> Built:
+    """Build a generation. `revocations` are those of issued certificates; all generations share them.
 
     Raises:
         ValueError: certificates, lists or keys that cannot be used together; the text says which.
@@ -58,9 +65,14 @@ def build(bundle: Bundle, *, earlier: KeySets | None, wall_ns: Callable[[], int]
         facts += _loaded("ca", files[method.ca_file])
         if method.crl_file:
             facts += _lists_loaded(files[method.crl_file])
-    methods = [_method(each, bundle, keysets) for each in settings.methods()]
+    issuer = _issuer(bundle)
+    for named in settings.issuer.authorities if settings.issuer else ():
+        facts += _loaded("issuer", files[named.certificate_file])
+    trust = _trust(issuer, settings, revocations) if issuer else None
+    methods = [_method(each, bundle, keysets, trust) for each in settings.methods()]
     policies = {name: Policy(name, policy) for name, policy in settings.all_policies().items()}
-    return Built(bundle, tls, Authenticator(methods, stranger=mtls.stranger), keysets, policies, tuple(facts))
+    authenticator = Authenticator(methods, stranger=mtls.stranger)
+    return Built(bundle, tls, authenticator, keysets, policies, issuer, tuple(facts))
 
 
 def namespace_key(bundle: Bundle) -> bytes:
@@ -82,10 +94,29 @@ def namespace_key(bundle: Bundle) -> bytes:
     return hmac.digest(secret, b"kilngate namespaces", "sha256")
 
 
-def _method(config: jwt.Config | mtls.Config, bundle: Bundle, keysets: KeySets) -> Method:
+def _method(config: jwt.Config | mtls.Config, bundle: Bundle, keysets: KeySets, trust: Trust | None) -> Method:
     if isinstance(config, jwt.Config):
         return config.build(keysets)
-    return config.build(bundle.files[config.ca_file], bundle.files[config.crl_file] if config.crl_file else None)
+    crl = bundle.files[config.crl_file] if config.crl_file else None
+    return config.build(bundle.files[config.ca_file], crl, trust)
+
+
+def _issuer(bundle: Bundle) -> Issuer | None:
+    wanted = bundle.settings.issuer
+    if wanted is None:
+        return None
+    files = bundle.files
+    authorities = [Authority.read(files[each.certificate_file], files[each.key_file]) for each in wanted.authorities]
+    return Issuer(wanted.trust_domain, authorities, wanted.lifetimes)
+
+
+def _trust(issuer: Issuer, settings: Settings, revocations: LiveRevocations) -> Trust:
+    return Trust(
+        domain=issuer.domain,
+        authorities=frozenset(authority.der for authority in issuer.authorities),
+        tenants=frozenset(settings.tenants),
+        revocations=revocations,
+    )
 
 
 def _loaded(role: str, pem: bytes) -> Iterable[Event]:

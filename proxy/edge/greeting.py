@@ -9,21 +9,6 @@ from proxy.http2.frames import PREFACE
 # Enough of an HTTP/1.1 request to know it for one.
 _METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"TRACE ")
 
-PLAIN_ANSWER: Final = (
-    b"This is kilngate, the front door of a BuildKit farm. It speaks gRPC over HTTP/2.\n"
-    b"Build through it with:\n\n"
-    b"  docker buildx create --name farm --driver remote \\\n"
-    b"    --driver-opt cacert=/path/ca.pem,cert=/path/cert.pem,key=/path/key.pem tcp://HOST:PORT\n"
-    b"  docker buildx build --builder farm .\n"
-)
-HTTP1_ANSWER: Final = (
-    b"HTTP/1.1 426 Upgrade Required\r\n"
-    b"Connection: close\r\n"
-    b"Content-Type: text/plain; charset=utf-8\r\n"
-    b"Cache-Control: no-store\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(PLAIN_ANSWER), PLAIN_ANSWER)
-)
-
 
 class Speech(Enum):
     """What the first octets are."""

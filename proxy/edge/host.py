@@ -11,6 +11,8 @@ from proxy.edge.clock import now_ns as monotonic_ns
 from proxy.edge.upstream_link import UpstreamLink
 from proxy.edge.watch import Poller
 from proxy.errors import Refused
+from proxy.events import ConnectionFault
+from proxy.identity.credentials import PresentedCertificate
 from proxy.routing.routes import Destination
 from proxy.settings.listen import Listen
 
@@ -34,6 +36,31 @@ class Caller(Protocol):
         """No connection could be had in time."""
 
 
+class Connection(Protocol):
+    """A connection of the public port that is past its first octets."""
+
+    @property
+    def address(self) -> str:
+        """The caller's address, by which connections are counted."""
+
+    @property
+    def certificate(self) -> PresentedCertificate | None:
+        """What the caller showed in the handshake."""
+
+    @property
+    def has_build(self) -> bool:
+        """A build runs on this connection."""
+
+    def tick(self, now_ns: int) -> None:
+        """Look after deadlines; called about once a second."""
+
+    def drain(self) -> None:
+        """Ask the caller to leave, if it can be asked."""
+
+    def cut(self, refused: Refused, fault: ConnectionFault) -> None:
+        """End every call with a sentence, and the connection."""
+
+
 @dataclass(slots=True)
 class Host:
     """The public port as its connections see it.
@@ -46,8 +73,9 @@ class Host:
     listen: Listen
     loop: asyncio.AbstractEventLoop
     poller: Poller
-    open_daemon: Callable[["Caller"], None]
-    closed: Callable[["Caller"], None]
+    open_daemon: Callable[[Caller], None]
+    closed: Callable[[Connection], None]
+    new_api: Callable[[], asyncio.Protocol]
     scratch: memoryview = field(default_factory=lambda: new_buffer(SCRATCH_OCTETS))
     connections: int = 0
     # The clock itself: it is read in every turn.

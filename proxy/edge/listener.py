@@ -12,14 +12,18 @@ import socket
 from collections.abc import Callable, Iterable
 
 from proxy.edge.admission import Admission
+from proxy.edge.api.visitor import Visitor
 from proxy.edge.arrival import Arrival
 from proxy.edge.downstream import Downstream
-from proxy.edge.host import Caller, Host
+from proxy.edge.greeting import Speech
+from proxy.edge.host import Connection, Host
 from proxy.edge.peer import peer as written
 from proxy.edge.peer import plain_address
 from proxy.edge.tls import ServerTls
+from proxy.edge.tls_records import TlsConnection
 from proxy.errors import Refused
 from proxy.events import ConnectionFault, ConnectionOpened, ConnectionRefused, Warned
+from proxy.identity.credentials import PresentedCertificate
 from proxy.settings.listen import Listen
 
 # Python 3.11 accepts `backlog` connections in one go; a flood must not hold up the rest.
@@ -66,7 +70,7 @@ class Listener:
         self._balancers = _networks(listen)
         self._admission = Admission(most=listen.max_connections, most_per_address=listen.max_connections_per_address)
         self._arrivals: set[Arrival] = set()
-        self._callers: set[Downstream] = set()
+        self._callers: set[Connection] = set()
         self._host = make_host(self)
         self._is_accepting = False
         self._is_smaller = asyncio.Event()
@@ -126,7 +130,19 @@ class Listener:
     def cut(self, refused: Refused) -> None:
         """End every call with a sentence."""
         for caller in list(self._callers):
-            caller.cut(refused)
+            caller.cut(refused, ConnectionFault.DRAINED)
+
+    def end_withdrawn(self, judge: Callable[[PresentedCertificate], Refused | None]) -> int:
+        """End the connections whose certificate may not be used any more, with the sentence that `judge` has for it.
+
+        Return how many there were.
+        """
+        shown = [(caller, caller.certificate) for caller in list(self._callers)]
+        found = [(caller, judge(certificate)) for caller, certificate in shown if certificate is not None]
+        ended = [(caller, refused) for caller, refused in found if refused is not None]
+        for caller, refused in ended:
+            caller.cut(refused, ConnectionFault.REVOKED)
+        return len(ended)
 
     async def wait_empty(self) -> None:
         """Wait until no connection is open."""
@@ -134,9 +150,9 @@ class Listener:
             self._is_smaller.clear()
             await self._is_smaller.wait()
 
-    def closed(self, caller: Caller) -> None:
+    def closed(self, caller: Connection) -> None:
         """Forget a connection that closed itself."""
-        if isinstance(caller, Downstream) and caller in self._callers:
+        if caller in self._callers:
             self._callers.discard(caller)
             self._admission.leave(caller.address)
             self._is_smaller.set()
@@ -197,7 +213,7 @@ class Listener:
         return fault
 
     def _arrived(self, arrival: Arrival, start: bytes | None) -> None:
-        """An arrival became an HTTP/2 connection, or was closed."""
+        """An arrival said what it speaks, or was closed."""
         if arrival not in self._arrivals:
             return
         self._arrivals.discard(arrival)
@@ -205,7 +221,12 @@ class Listener:
         if start is None or arrival.tls is None:
             self._admission.leave(arrival.address)
             return
-        self._callers.add(Downstream(self._host, arrival, arrival.tls, start))
+        self._callers.add(self._conversant(arrival, arrival.tls, start))
+
+    def _conversant(self, arrival: Arrival, tls: TlsConnection, start: bytes) -> Connection:
+        if arrival.speech is Speech.HTTP1:
+            return Visitor(self._host, arrival, tls, start, self._host.new_api())
+        return Downstream(self._host, arrival, tls, start)
 
 
 def _networks(listen: Listen) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

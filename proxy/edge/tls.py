@@ -152,8 +152,11 @@ def _demand(connection: SSL.Connection, cert: crypto.X509, code: int, depth: int
 
 
 def _choose_protocol(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    """Choose HTTP/2, else HTTP/1.1 to say what this port is. Not called when nothing is offered, as buildx does."""
-    for known in (b"h2", b"http/1.1"):
-        if known in offered:
-            return known
+    """Choose HTTP/1.1 for who speaks it, such as curl, which offers both; gRPC's clients offer HTTP/2 alone.
+
+    Not called when nothing is offered, which stock buildx does.
+    """
+    for protocol in (b"http/1.1", b"h2"):
+        if protocol in offered:
+            return protocol
     raise NoCommonProtocol(f"offered {', '.join(repr(name)[1:] for name in offered[:4])}")

@@ -39,6 +39,13 @@ class Method(Protocol):
             KeysNeeded: it can be judged only with fresh keys.
         """
 
+    def check_withdrawn(self, presented: PresentedCertificate) -> None:
+        """Let a certificate pass that was let in before, unless it was taken back since.
+
+        Raises:
+            Refused: it was; only a method of certificates knows.
+        """
+
     def explain(self, shown: Credentials) -> list[str]:
         """Return lines on how the rules see what was shown, good or bad; none if it is not this method's.
 
@@ -78,6 +85,19 @@ class Authenticator:
         caller = self._judge(shown, now_wall_ns)
         self._remember(key, caller, now_wall_ns)
         return caller
+
+    def withdrawn(self, presented: PresentedCertificate) -> Refused | None:
+        """Return why a certificate that was let in before may not be used any more; its own end is no such reason."""
+        try:
+            for method in self._methods:
+                method.check_withdrawn(presented)
+        except Refused as refused:
+            return refused
+        return None
+
+    def forget(self) -> None:
+        """Judge everything anew from now on."""
+        self._remembered.clear()
 
     def explain(self, shown: Credentials) -> list[str]:
         """Return lines for an operator: how each method's rules see what was shown, whether or not it holds."""

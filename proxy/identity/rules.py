@@ -10,16 +10,17 @@ members. What is absent fulfils nothing.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from proxy import glob
-from proxy.caller import Role, RoleName
+from proxy.caller import Kind, Role, RoleName
 from proxy.errors import one_line
 from proxy.record import Record
 
 Attributes = Mapping[str, object]
+KindName = Literal["ci", "person", "machine"]
 TenantName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["payments"])]
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", examples=["untrusted"])]
 RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -73,7 +74,23 @@ class Rule(Record):
         return self.name or "rule"
 
 
-def _named(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+class TokenRule(Rule):
+    """Who a token's rule is about, and what they become."""
+
+    kind: KindName | None = None
+    """What a matching caller is, which decides how long a certificate for its token lasts
+    (`issuer.lifetimes`); the preset's kind if not given."""
+
+    @property
+    def told_kind(self) -> Kind | None:
+        """The kind as the rest of the program knows it."""
+        return Kind(self.kind) if self.kind else None
+
+
+AnyRule = TypeVar("AnyRule", bound=Rule)
+
+
+def _named(rules: tuple[AnyRule, ...]) -> tuple[AnyRule, ...]:
     """Return `rules`, each with a name, so that an audit line can say which one matched.
 
     Raises:
@@ -91,7 +108,9 @@ def _named(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return named
 
 
-Rules = Annotated[tuple[Rule, ...], Field(strict=False, json_schema_extra={"minItems": 1}), AfterValidator(_named)]
+_AT_LEAST_ONE = Field(strict=False, json_schema_extra={"minItems": 1})
+Rules = Annotated[tuple[Rule, ...], _AT_LEAST_ONE, AfterValidator(_named)]
+TokenRules = Annotated[tuple[TokenRule, ...], _AT_LEAST_ONE, AfterValidator(_named)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +127,7 @@ class Miss:
         return f"{self.path} is {found}, not {wanted}" if found else f"{self.path} is not there, wanted {wanted}"
 
 
-def first_match(rules: Sequence[Rule], attributes: Attributes) -> Rule | None:
+def first_match(rules: Sequence[AnyRule], attributes: Attributes) -> AnyRule | None:
     """Return the first rule of which every condition holds; None if there is none, and if there are no rules."""
     return next((rule for rule in rules if is_match(rule, attributes)), None)
 

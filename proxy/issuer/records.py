@@ -6,6 +6,8 @@ from proxy.units import SECOND_NS
 
 # A list goes on naming a certificate for a while after its end, for readers whose clocks are late.
 LISTED_AFTER_END_NS = 3600 * SECOND_NS
+# A connection may outlive its certificate, with a build that goes on; it must be found when that is revoked.
+KEPT_AFTER_END_NS = 7 * 86400 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """A certificate that was revoked before its end."""
+    """A certificate that was revoked."""
 
     serial: int
     authority: str

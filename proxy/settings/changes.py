@@ -5,9 +5,9 @@ from typing import Any
 from proxy.settings.errors import Path, dotted
 from proxy.settings.schema import Settings
 
-# The port is opened once; a process cannot move while builds run on its connections.
+# The port is opened once; a process cannot move while builds run on its connections. So is the store.
 # Builds that run would be looked for under other names.
-FIXED = ("listen.address", "admin.address", "isolation.key_file")
+FIXED = ("listen.address", "admin.address", "store.file", "isolation.key_file")
 
 
 def changed(before: Settings, after: Settings) -> tuple[str, ...]:

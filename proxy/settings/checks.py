@@ -25,7 +25,9 @@ def check(tree: Tree) -> list[Mistake]:
     if not isinstance(tree.root, dict):
         return []
     root = tree.root
-    found = chain(_unknown_tenants(root), _unknown_policies(root), _same_names(root), _ports(root), pools_of(root))
+    found = chain(
+        _unknown_tenants(root), _unknown_policies(root), _same_names(root), _issuer(root), _ports(root), pools_of(root)
+    )
     return [Mistake(tree.value_mark(path), path, what) for path, what in found]
 
 
@@ -78,6 +80,16 @@ def _same_names(root: object) -> Iterator[tuple[Path, str]]:
             yield where, f"another method judges the tokens of {issuer} already; put the rules of both into one"
         names.add(name)
         issuers.add(issuer)
+
+
+def _issuer(root: object) -> Iterator[tuple[Path, str]]:
+    """What is issued must be accepted, and who accepts must know who issues."""
+    takes_certificates = any(_text(method, "type") == "mtls" for _, method in _each(root, "auth", EACH))
+    if inside(root, "issuer") is not None and not takes_certificates:
+        yield ("issuer",), "nothing accepts what it issues; expected a method in 'auth' with type mtls and issued: true"
+    for path, is_issued in _each(root, "auth", EACH, "issued"):
+        if is_issued is True and inside(root, "issuer") is None:
+            yield path, "kilngate issues no certificates; expected a block 'issuer'"
 
 
 def _known_issuer(preset: str) -> str:

@@ -1,6 +1,6 @@
 """Which files a settings file names, and what each of them is.
 
-A key names a file if it ends in `_file`, or is `file` in the blocks `jwks` and `audit`.
+A key names a file if it ends in `_file`, or is `file` in the blocks `jwks`, `audit` and `store`.
 Names are relative to the settings file, wherever the process was started.
 """
 
@@ -17,11 +17,12 @@ class Kind(Enum):
 
     CERTIFICATE = "certificate"
     PRIVATE_KEY = "private key"
+    SIGNING_KEY = "signing key"
     AUTHORITIES = "authorities"
     REVOCATIONS = "revocation list"
     TOKEN_KEYS = "key set"  # noqa: S105  these keys are public
     SECRET = "secret"  # noqa: S105
-    WRITTEN = "log"
+    WRITTEN = "written"
 
 
 class Reference(NamedTuple):
@@ -38,7 +39,7 @@ KINDS = {
     "ca_file": Kind.AUTHORITIES,
     "crl_file": Kind.REVOCATIONS,
 }
-BLOCKS = {"jwks": Kind.TOKEN_KEYS, "audit": Kind.WRITTEN}
+BLOCKS = {"jwks": Kind.TOKEN_KEYS, "audit": Kind.WRITTEN, "store": Kind.WRITTEN}
 # Below these stand names that others chose: claims, and fields of a key.
 OTHERS_NAMES = ("match", "inline")
 
@@ -51,6 +52,8 @@ def kind_of(path: Path) -> Kind | None:
         return None
     if key == "file":
         return BLOCKS.get(str(block))
+    if key == "key_file" and path[0] == "issuer":
+        return Kind.SIGNING_KEY
     return KINDS.get(key, Kind.SECRET) if key.endswith("_file") else None
 
 

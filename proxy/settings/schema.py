@@ -8,6 +8,7 @@ from proxy.buildkit.isolation import Isolation
 from proxy.caller import DEFAULT_POLICY
 from proxy.identity.methods import jwt, mtls
 from proxy.identity.rules import PolicyName, Rule, TenantName
+from proxy.issuer.settings import IssuerSettings
 from proxy.limits.tenant import Limits
 from proxy.policy.settings import PolicySettings
 from proxy.record import Record
@@ -18,6 +19,7 @@ from proxy.settings.drain import Drain
 from proxy.settings.listen import Listen
 from proxy.settings.log import Log
 from proxy.settings.nothing import OrNothing
+from proxy.settings.store import Store
 from proxy.settings.tenants import AnyTenant
 from proxy.settings.tls import Tls
 from proxy.settings.upstream import PoolName, PoolSettings, Upstream
@@ -38,6 +40,10 @@ class Settings(Record):
     """Other build daemons, by name; tenants name theirs."""
     auth: tuple[Method, ...] = ()
     """The ways to prove who you are, asked in this order. Without one nobody is let in."""
+    issuer: IssuerSettings | None = None
+    """Short-lived client certificates for tokens; nothing is issued if not given."""
+    store: Store = Store()
+    """What must outlive a restart."""
     limits: Limits = Limits()
     """What each tenant may do at once, unless its own block says otherwise."""
     tenants: Annotated[dict[TenantName, AnyTenant], Field(default_factory=dict)]
@@ -95,6 +101,8 @@ class Settings(Record):
             said.append("tls.strict: callers with a token but no certificate are turned away in the handshake")
         if self.isolation.definitions == "allow":
             said.append("isolation.definitions: a tenant that writes its own definitions reaches the others' caches")
+        if self.issuer is not None:
+            said += self._issuer_warnings()
         rules = [rule for method in self.methods() for rule in method.rules]
         mapped, judged = {rule.tenant for rule in rules}, {rule.policy for rule in rules}
         said += [f"tenants.{name}: no rule maps anybody to this tenant" for name in self.tenants if name not in mapped]
@@ -106,4 +114,14 @@ class Settings(Record):
             for name, policy in self.policies.items()
             if policy.frontends.syntax_line == "follow"
         ]
+        return said
+
+    def _issuer_warnings(self) -> list[str]:
+        said = []
+        if self.store.file is None:
+            said.append("issuer: a restart forgets used tokens and revocations; store.file keeps them")
+        if not any(isinstance(method, jwt.Config) for method in self.auth):
+            said.append("issuer: no method in auth takes tokens, so that nobody can ask for a certificate")
+        if not any(isinstance(method, mtls.Config) and method.issued for method in self.auth):
+            said.append("issuer: no method in auth has issued: true, so that rules judge what is issued")
         return said

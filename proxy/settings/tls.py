@@ -16,6 +16,9 @@ class Tls(Record):
     """The server's certificate chain in PEM, its own certificate first."""
     key_file: File
     """The private key of that certificate in PEM, readable by kilngate's user only."""
+    ca_file: File | None = None
+    """The authorities by which callers may know this server, told at /v1/ca.pem; the last certificate of
+    `certificate_file` if not given. For a public certificate: the public root, which stays when others change."""
     min_version: Literal["1.2", "1.3"] = "1.3"
     """The oldest TLS that is accepted, in quotes."""
     strict: bool = False

@@ -1,7 +1,7 @@
 """Which events the audit log keeps, and what a record of each says.
 
-Kept: every refusal; start and end of every build; admitted calls that can change or
-read something that matters; every change of the rules. A call is written down when it
+Kept: every refusal; start and end of every build; every certificate that was issued;
+admitted calls that can change or read something that matters; every change of the rules. A call is written down when it
 is admitted, for that is when it was decided, and again when it ends.
 
 Not kept: calls of the bulk methods in CHATTER, admitted and harmless. They belong to a
@@ -52,6 +52,9 @@ class AuditRecords:
             said.PolicyShadowed: _policy_shadowed,
             said.BuildStarted: self._build_started,
             said.BuildEnded: self._build_ended,
+            said.ApiAnswered: _api_answered,
+            said.CertificateIssued: _certificate_issued,
+            said.RevocationsTaken: _revocations_taken,
             said.HandshakeEnded: _handshake_ended,
             said.SettingsLoaded: _settings_loaded,
             said.ReloadFailed: _reload_failed,
@@ -67,6 +70,9 @@ class AuditRecords:
         if isinstance(event, said.HandshakeEnded):
             # Elsewhere a bad certificate is refused in gRPC, with a record of its own.
             return event.result is said.HandshakeResult.BAD_CERTIFICATE and bool(event.detail)
+        if isinstance(event, said.ApiAnswered):
+            # What was granted has a record of its own; the rest is open to everybody.
+            return event.reason is not None
         return type(event) in self._writers
 
     def body(self, event: said.Event) -> Body | None:
@@ -144,6 +150,23 @@ def _facts(facts: said.BuildFacts) -> Body:
         "entitlements": [_text(name) for name in facts.entitlements[:32]],
         "internal": facts.is_internal,
     }
+
+
+def _api_answered(event: said.ApiAnswered) -> Body:
+    what: Body = {"endpoint": event.endpoint.value}
+    refused = _call("api-refused", event.call, event.caller, event.peer, what) | {"decision": "deny"}
+    reason = event.reason.label if event.reason else ""
+    return refused | {"reason": reason, "status": event.status, "detail": _text(event.detail)}
+
+
+def _certificate_issued(event: said.CertificateIssued) -> Body:
+    what: Body = {"kind": event.kind.value, "serial": event.serial, "authority": event.authority}
+    what["not_after_seconds"] = event.not_after_wall_ns // SECOND_NS
+    return _call("certificate-issued", event.call, event.caller, event.peer, what) | {"decision": "allow"}
+
+
+def _revocations_taken(event: said.RevocationsTaken) -> Body:
+    return {"event": "revocations-taken", "revoked": event.revoked, "connections_ended": event.ended}
 
 
 def _handshake_ended(event: said.HandshakeEnded) -> Body:

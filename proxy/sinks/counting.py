@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy import events as said
+from proxy.caller import Kind
 from proxy.errors import one_line
 from proxy.events import BuildResult, HandshakeResult
 from proxy.sinks import metric_table as m
@@ -37,6 +38,11 @@ class Counting:
             said.CallEnded: self._call_ended,
             said.BuildStarted: self._build_started,
             said.BuildEnded: self._build_ended,
+            said.ApiAnswered: self._api_answered,
+            said.CertificateIssued: self._certificate_issued,
+            said.RevocationsTaken: self._revocations_taken,
+            said.CertificatesCounted: self._certificates_counted,
+            said.StoreChanged: self._store_changed,
             said.TokenKeysFetched: self._keys_fetched,
             said.TokenKeysFailed: self._keys_failed,
             said.UpstreamChanged: self._upstream_changed,
@@ -59,7 +65,14 @@ class Counting:
 
     def _begin(self) -> None:
         """Show what may be counted before it happens: `rate()` cannot see a first step from nothing."""
-        for name in (m.CONNECTIONS_OPEN, m.AUDIT_ERRORS, m.WARNINGS, m.AUDIT_RECORDS, m.TENANTS_FOLDED):
+        for name in (
+            m.CONNECTIONS_OPEN,
+            m.AUDIT_ERRORS,
+            m.WARNINGS,
+            m.AUDIT_RECORDS,
+            m.TENANTS_FOLDED,
+            m.CERTIFICATES_REVOKED,
+        ):
             self._tally.values[(name,)] = 0
         for method in METHOD_NAMES:
             self._tally.values[m.STARTED, method] = 0
@@ -137,6 +150,29 @@ class Counting:
         if event.result in COMPLETED:
             self._tally.observe((m.HANDSHAKE_DURATION,), event.duration_ns)
 
+    # -- the HTTPS API
+
+    def _api_answered(self, event: said.ApiAnswered) -> None:
+        values = self._tally.values
+        values[m.API_REQUESTS, event.endpoint.value, str(event.status)] += 1
+        if event.reason is not None:
+            tenant = event.caller.tenant if event.caller else None
+            values[m.DENIED, self._tally.label(tenant), event.reason.label] += 1
+
+    def _certificate_issued(self, event: said.CertificateIssued) -> None:
+        self._tally.values[m.CERTIFICATES_ISSUED, self._tally.label(event.caller.tenant), event.kind.value] += 1
+
+    def _revocations_taken(self, event: said.RevocationsTaken) -> None:
+        self._tally.values[(m.CERTIFICATES_REVOKED,)] = event.revoked
+
+    def _certificates_counted(self, event: said.CertificatesCounted) -> None:
+        kept: dict[Key, float] = {(m.CERTIFICATES_VALID, authority): valid for authority, valid in event.valid}
+        self._tally.keep((m.CERTIFICATES_VALID,), kept)
+        self._tally.values.update(kept)
+
+    def _store_changed(self, event: said.StoreChanged) -> None:
+        self._tally.values[(m.STORE_UP,)] = int(event.is_up)
+
     # -- trust
 
     def _keys_fetched(self, event: said.TokenKeysFetched) -> None:
@@ -170,6 +206,8 @@ class Counting:
                 tally.values[m.BUILDS, tenant, result.value] += 0
             for kind in ("total", "cached", "completed", "warnings"):
                 tally.values[m.BUILD_STEPS, tenant, kind] += 0
+            for caller_kind in Kind:
+                tally.values[m.CERTIFICATES_ISSUED, tenant, caller_kind.value] += 0
             self._passed(tenant, 0, 0)
         tally.keep((m.CERTIFICATE_END, m.CRL_NEXT_UPDATE), self._loaded)
         self._loaded = {}

@@ -30,6 +30,11 @@ HANDSHAKE_DURATION = "kilngate_tls_handshake_seconds"
 CONNECTIONS_OPEN = "kilngate_connections_open"
 CONNECTIONS_REFUSED = "kilngate_connections_refused_total"
 CONNECTIONS_CLOSED = "kilngate_connections_closed_total"
+API_REQUESTS = "kilngate_api_requests_total"
+CERTIFICATES_ISSUED = "kilngate_certificates_issued_total"
+CERTIFICATES_VALID = "kilngate_certificates_valid"
+CERTIFICATES_REVOKED = "kilngate_certificates_revoked"
+STORE_UP = "kilngate_store_up"
 KEYS_FETCHED_AT = "kilngate_jwks_last_success_timestamp_seconds"
 KEYS_FAILURES = "kilngate_jwks_failures_total"
 CRL_NEXT_UPDATE = "kilngate_crl_next_update_timestamp_seconds"
@@ -142,6 +147,27 @@ TABLE = (
         "Connections ended. 'closed' is in peace; any other reason is kilngate's, against a fault or an attack.",
     ),
     Metric(
+        API_REQUESTS,
+        "counter",
+        ("endpoint", "status"),
+        "Requests to the HTTPS API answered, by HTTP status. A path that there is not is 'unknown'.",
+    ),
+    Metric(
+        CERTIFICATES_ISSUED,
+        "counter",
+        ("tenant", "kind"),
+        "Client certificates issued for tokens: ci (a job), person or machine (a service).",
+    ),
+    Metric(
+        CERTIFICATES_VALID,
+        "gauge",
+        ("authority",),
+        "Issued certificates that are good now, by the key id of the authority that signed them. "
+        "0 of an old one: it can be taken out of issuer.authorities.",
+    ),
+    Metric(CERTIFICATES_REVOKED, "gauge", (), "Issued certificates that are revoked now."),
+    Metric(STORE_UP, "gauge", (), "1: the store can be used. 0: nothing is issued; revocations are those last known."),
+    Metric(
         KEYS_FETCHED_AT,
         "gauge",
         ("issuer",),
@@ -158,7 +184,8 @@ TABLE = (
         CERTIFICATE_END,
         "gauge",
         ("role", "subject"),
-        "When a certificate in use expires (Unix time): our own (server) or a trusted authority (ca).",
+        "When a certificate in use expires (Unix time): our own (server), a trusted authority (ca), or one that issues "
+        "for tokens (issuer).",
     ),
     Metric(RELOAD_OK, "gauge", (), "1: the last reading of the settings took effect. 0: it failed, the old ones stay."),
     Metric(RELOADED_AT, "gauge", (), "When settings last took effect (Unix time)."),

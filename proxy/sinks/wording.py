@@ -132,6 +132,34 @@ def _build_ended(event: said.BuildEnded) -> Line:
     return Line("build ended", fields, event.facts.ref)
 
 
+def _api_answered(event: said.ApiAnswered) -> Line:
+    reason = event.reason
+    fields: dict[str, object] = {"reference": event.call.reference, "endpoint": event.endpoint.value}
+    fields |= {"status": event.status, **_who(event.caller), "peer": event.peer}
+    if reason is not None:
+        fields |= {"reason": reason.label, "number": reason.number, "detail": event.detail}
+    who = (event.caller.tenant, event.caller.subject) if event.caller else _host(event.peer)
+    return Line("API request answered", {**fields, "duration_seconds": _seconds(event.duration_ns)}, (who, reason))
+
+
+def _certificate_issued(event: said.CertificateIssued) -> Line:
+    fields: dict[str, object] = {"reference": event.call.reference, **_who(event.caller), "kind": event.kind.value}
+    fields |= {"serial": event.serial, "authority": event.authority, "peer": event.peer}
+    return Line("certificate issued", {**fields, "not_after_seconds": event.not_after_wall_ns // SECOND_NS})
+
+
+def _revocations_taken(event: said.RevocationsTaken) -> Line:
+    return Line("revocations took effect", {"revoked": event.revoked, "connections_ended": event.ended})
+
+
+def _certificates_counted(event: said.CertificatesCounted) -> Line:
+    return Line("issued certificates counted", {"valid": sum(valid for _, valid in event.valid)})
+
+
+def _store_changed(event: said.StoreChanged) -> Line:
+    return Line("store is up" if event.is_up else "store is down; nothing is issued", {"detail": event.detail})
+
+
 def _token_keys_fetched(event: said.TokenKeysFetched) -> Line:
     return Line("token keys fetched", {"issuer": event.issuer, "keys": event.keys}, event.issuer)
 
@@ -220,6 +248,16 @@ def _refused_level(event: said.CallRefused) -> Level:
     return Level.INFO if event.reason.blame is Blame.CALLER else Level.WARNING
 
 
+def _answered_level(event: said.ApiAnswered) -> Level:
+    if event.reason is None:
+        return Level.DEBUG
+    return Level.INFO if event.reason.blame is Blame.CALLER else Level.WARNING
+
+
+def _store_level(event: said.StoreChanged) -> Level:
+    return Level.INFO if event.is_up else Level.ERROR
+
+
 def _ended_level(event: said.CallEnded) -> Level:
     return Level.DEBUG if event.reason is None else Level.INFO
 
@@ -252,6 +290,11 @@ WORDS: dict[type, tuple[Level | Callable[[Any], Level], Callable[[Any], Line]]] 
     said.CallEnded: (_ended_level, _call_ended),
     said.BuildStarted: (Level.INFO, _build_started),
     said.BuildEnded: (Level.INFO, _build_ended),
+    said.ApiAnswered: (_answered_level, _api_answered),
+    said.CertificateIssued: (Level.INFO, _certificate_issued),
+    said.RevocationsTaken: (Level.INFO, _revocations_taken),
+    said.CertificatesCounted: (Level.DEBUG, _certificates_counted),
+    said.StoreChanged: (_store_level, _store_changed),
     said.TokenKeysFetched: (Level.INFO, _token_keys_fetched),
     said.TokenKeysFailed: (Level.WARNING, _token_keys_failed),
     said.UpstreamChanged: (_upstream_level, _upstream_changed),

@@ -45,9 +45,9 @@ class Store(Protocol):
         """
 
     async def revoke(self, target: Target, *, now_ns: int) -> Sequence[Revoked]:
-        """Revoke every certificate of `target` that has not ended; return those that were not revoked before.
+        """Revoke every certificate of `target`; return those that were not revoked before.
 
-        A subject's or tenant's tokens from before are not exchanged any more.
+        One that has ended is among them for a week: a connection may outlive it. A subject's or tenant's tokens from before are not exchanged any more.
 
         Raises:
             StoreAway: nothing was revoked.
@@ -75,7 +75,7 @@ class Store(Protocol):
         """
 
     async def sweep(self, *, now_ns: int) -> None:
-        """Forget what cannot matter any more: tokens and certificates whose time is over.
+        """Forget what cannot matter any more: tokens that have ended, and a week later certificates.
 
         Raises:
             StoreAway: as it says.

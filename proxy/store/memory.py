@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from proxy.issuer.records import LISTED_AFTER_END_NS, Exchange, Issued, Revoked, Target
+from proxy.issuer.records import KEPT_AFTER_END_NS, Exchange, Issued, Revoked, Target
 from proxy.store.interface import TokenCutOff, TokenUsed
 
 
@@ -41,8 +41,9 @@ class MemoryStore:
             self._cuts[target] = now_ns
         made = [
             Revoked(each.serial, each.authority, now_ns, each.not_after_ns)
-            for each in await self.find(now_ns=now_ns)
+            for each in self._issued.values()
             if each.serial == target.serial or target.covers(each.tenant, each.subject)
+            if each.serial not in self._revoked
         ]
         async with self._changed:
             self._revoked = {**self._revoked, **{each.serial: each for each in made}}
@@ -71,7 +72,7 @@ class MemoryStore:
     async def sweep(self, *, now_ns: int) -> None:
         """See `Store`."""
         self._tokens = {token: until_ns for token, until_ns in self._tokens.items() if until_ns > now_ns}
-        ended_ns = now_ns - LISTED_AFTER_END_NS
+        ended_ns = now_ns - KEPT_AFTER_END_NS
         self._issued = {each.serial: each for each in self._issued.values() if each.not_after_ns > ended_ns}
         async with self._changed:
             self._revoked = {each.serial: each for each in self._revoked.values() if each.not_after_ns > ended_ns}

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from proxy.issuer.records import LISTED_AFTER_END_NS, Exchange, Issued, Revoked, Target
+from proxy.issuer.records import KEPT_AFTER_END_NS, Exchange, Issued, Revoked, Target
 from proxy.store.interface import StoreAway, TokenCutOff, TokenUsed
 from proxy.units import SECOND_NS
 
@@ -46,7 +46,8 @@ CREATE TABLE cut (tenant TEXT NOT NULL, subject TEXT NOT NULL, at_ns INTEGER NOT
 CREATE TABLE change (number INTEGER NOT NULL);
 INSERT INTO change VALUES (0);
 """
-_VALID = "FROM issued WHERE not_after_ns > :now_ns AND serial NOT IN (SELECT serial FROM revoked)"
+_NOT_REVOKED = "FROM issued WHERE serial NOT IN (SELECT serial FROM revoked)"
+_VALID = f"{_NOT_REVOKED} AND not_after_ns > :now_ns"
 _ISSUED = "serial, authority, tenant, kind, subject, role, method, rule, issued_at_ns, not_after_ns"
 
 Arguments = ParamSpec("Arguments")
@@ -156,7 +157,7 @@ class _File:
             if target.serial is None:
                 write.execute("INSERT INTO cut VALUES (?, ?, ?)", (target.tenant or "", target.subject or "", now_ns))
             which, wanted = _condition(target)
-            found = write.execute(f"SELECT {_ISSUED} {_VALID} {which}", {**wanted, "now_ns": now_ns}).fetchall()
+            found = write.execute(f"SELECT {_ISSUED} {_NOT_REVOKED} {which}", wanted).fetchall()
             made = [Revoked(each.serial, each.authority, now_ns, each.not_after_ns) for each in map(_issued, found)]
             write.executemany(
                 "INSERT INTO revoked VALUES (?, ?, ?, ?)",
@@ -187,8 +188,8 @@ class _File:
         with self._writing() as write:
             write.execute("DELETE FROM token WHERE until_ns <= ?", (now_ns,))
             write.execute("DELETE FROM cut WHERE at_ns <= ?", (now_ns - CUTS_MATTER_NS,))
-            write.execute("DELETE FROM issued WHERE not_after_ns <= ?", (now_ns - LISTED_AFTER_END_NS,))
-            gone = write.execute("DELETE FROM revoked WHERE not_after_ns <= ?", (now_ns - LISTED_AFTER_END_NS,))
+            write.execute("DELETE FROM issued WHERE not_after_ns <= ?", (now_ns - KEPT_AFTER_END_NS,))
+            gone = write.execute("DELETE FROM revoked WHERE not_after_ns <= ?", (now_ns - KEPT_AFTER_END_NS,))
             write.execute("UPDATE change SET number = number + ?", (gone.rowcount > 0,))
 
     # --- what they are made of --------------------------------------------------------------

@@ -36,7 +36,7 @@ async def open_port(farm: Farm, people: People, daemon: Path, **settings: Any) -
         listen=rules,
         tls=ServerTls(people.server.certificate, people.server.key, [people.ca.read_bytes()]),
         make_host=lambda listener: Host(
-            farm.world, rules, loop, poller, open_daemon=dialer.open, closed=listener.closed
+            farm.world, rules, loop, poller, dialer.open, listener.closed, new_api=asyncio.Protocol
         ),
     )
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:

@@ -3,8 +3,8 @@
 from typing import get_args
 
 from proxy import events as said
-from proxy.caller import Caller, Role
-from proxy.events import BuildResult, CallId, ConnectionFault, Event, HandshakeResult
+from proxy.caller import Caller, Kind, Role
+from proxy.events import BuildResult, CallId, ConnectionFault, Endpoint, Event, HandshakeResult
 from proxy.reasons import Code, Reason
 
 SOLVE = "/moby.buildkit.v1.Control/Solve"
@@ -76,6 +76,11 @@ def every_event(text: str = "text") -> list[Event]:
         said.CallEnded(CALL, who, SOLVE, Code.OK, SECOND_NS, 1, 2, Reason.UPSTREAM_LOST),
         said.BuildStarted(CALL, who, what),
         said.BuildEnded(CALL, who, what, BuildResult.ERROR, Code.UNKNOWN, SECOND_NS, said.BuildSteps(4, 1, 3, 0)),
+        said.ApiAnswered(CALL, who, text, Endpoint.CERTIFICATES, 401, SECOND_NS, Reason.TOKEN_USED, text),
+        said.CertificateIssued(CALL, who, text, Kind.PERSON, "7f", "ab", SECOND_NS),
+        said.RevocationsTaken(3, 1),
+        said.CertificatesCounted((("ab", 2),)),
+        said.StoreChanged(False, text),
         said.TokenKeysFetched(text, 2, SECOND_NS),
         said.TokenKeysFailed(text, text),
         said.UpstreamChanged(text, False, text, text),

@@ -7,7 +7,7 @@ before its signature holds.
 
 from proxy.caller import DEFAULT_POLICY, Caller
 from proxy.errors import Refused
-from proxy.identity.credentials import Credentials
+from proxy.identity.credentials import Credentials, PresentedCertificate
 from proxy.identity.keyset import KeySets
 from proxy.identity.rules import explain, first_match, nearly
 from proxy.identity.tokens.claims import check_audience, check_subject, check_times, check_type
@@ -34,7 +34,7 @@ class Jwt:
         self._config = config
         self._expected = config.expectations
         self._keysets = keysets
-        self._subject = PRESETS[config.preset].subject
+        self._preset = PRESETS[config.preset]
 
     def authenticate(self, shown: Credentials, *, now_wall_ns: int) -> Caller | None:
         """Return who calls; None if no token of this issuer was shown.
@@ -52,7 +52,7 @@ class Jwt:
             # Who shows it is not proven; whose token it is not, an operator must see.
             refused.detail = ": ".join(filter(None, (self.name, refused.detail)))
             raise
-        subject = self._subject(token.claims)
+        subject = self._preset.subject(token.claims)
         rule = first_match(self._config.rules, token.claims)
         if rule is None:
             raise Refused(
@@ -68,7 +68,11 @@ class Jwt:
             rule=rule.label,
             judged_until_ns=until_ns,
             policy=rule.policy or DEFAULT_POLICY,
+            kind=rule.told_kind or self._preset.kind,
         )
+
+    def check_withdrawn(self, presented: PresentedCertificate) -> None:
+        """Say nothing: it is about certificates."""
 
     def explain(self, shown: Credentials) -> list[str]:
         """Return lines for an operator on how the rules see the token, verified or not; none if it is not ours."""

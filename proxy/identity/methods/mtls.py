@@ -15,6 +15,7 @@ from proxy.caller import DEFAULT_POLICY, Caller
 from proxy.errors import Refused
 from proxy.identity.chain import Certificate, Revocations, is_authority, read_certificate, read_lists
 from proxy.identity.credentials import ChainFault, Credentials, PresentedCertificate
+from proxy.identity.issued import Trust
 from proxy.identity.rules import Rule, Rules, TenantName, explain, first_match, nearly
 from proxy.reasons import Reason
 from proxy.record import Record
@@ -69,8 +70,17 @@ class Config(Record):
     """Certificates that are turned away."""
     tenants: Annotated[tuple[TenantName, ...], Field(strict=False)] = ()
     """The tenants that these authorities may speak for; all that the rules name if not given."""
-    rules: Rules
-    """Who becomes which tenant; the first rule that matches decides."""
+    issued: bool = False
+    """Certificates that kilngate itself issued (block `issuer`) say whose they are and need no rules: each
+    keeps the tenant and role that its token had. Their authorities must lead to `ca_file`."""
+    rules: Annotated[Rules, Field(validate_default=False)] = ()
+    """Who becomes which tenant; the first rule that matches decides. May be left out with `issued: true`."""
+
+    @model_validator(mode="after")
+    def _lets_somebody_in(self) -> "Config":
+        if not self.rules and not self.issued:
+            raise ValueError("needs rules, or issued: true: without either everybody is refused")
+        return self
 
     @model_validator(mode="after")
     def _rules_are_bound(self) -> "Config":
@@ -87,25 +97,26 @@ class Config(Record):
         """The name for people."""
         return self.name or "mtls"
 
-    def build(self, ca_pem: bytes, crl: bytes | None) -> "Mtls":
-        """Return the method.
+    def build(self, ca_pem: bytes, crl: bytes | None, trust: Trust | None = None) -> "Mtls":
+        """Return the method; `trust` is the issuer's, if there is one.
 
         Raises:
             ValueError: the authorities or the lists cannot be read, or do not belong together.
         """
-        return Mtls(self, ca_pem, crl)
+        return Mtls(self, ca_pem, crl, trust if self.issued else None)
 
 
 class Mtls:
     """Judges the client certificates of one block's authorities."""
 
-    def __init__(self, config: Config, ca_pem: bytes, crl: bytes | None) -> None:
+    def __init__(self, config: Config, ca_pem: bytes, crl: bytes | None, trust: Trust | None) -> None:
         authorities = x509.load_pem_x509_certificates(ca_pem)
         for each in authorities:
             if not is_authority(each):
                 raise ValueError(f"{each.subject.rfc4514_string()} is not an authority: it may not issue certificates")
         self.name = config.title
         self._config = config
+        self._trust = trust
         self._authorities = frozenset(each.public_bytes(Encoding.DER) for each in authorities)
         self._revocations = Revocations(authorities, read_lists(crl)) if crl is not None else None
         self._denied_serials = frozenset(int(serial, 16) for serial in config.deny.serials)
@@ -125,8 +136,10 @@ class Mtls:
             return None
         certificate = read(presented.chain[0])
         judge_faults(presented, certificate, now_wall_ns)
-        self._check_denied(certificate)
-        self._check_revoked(presented, certificate, now_wall_ns)
+        self._check_withdrawn(presented, certificate)
+        if (trust := self._issuer_of(presented)) is not None:
+            return self._issued(trust, presented, certificate)
+        self._check_list_is_current(certificate, now_wall_ns)
         rule = first_match(self._config.rules, self._attributes(certificate))
         self._check_one_identity(certificate, rule)
         if rule is None:
@@ -142,27 +155,53 @@ class Mtls:
             policy=rule.policy or DEFAULT_POLICY,
         )
 
+    def check_withdrawn(self, presented: PresentedCertificate) -> None:
+        """Let a certificate pass that was let in before, unless it was taken back since; its end is no such thing.
+
+        Raises:
+            Refused: CERTIFICATE_DENIED or CERTIFICATE_REVOKED.
+        """
+        if self.is_mine(presented):
+            self._check_withdrawn(presented, read(presented.chain[0]))
+
     def explain(self, shown: Credentials) -> list[str]:
         """Return lines for an operator on how the rules see the certificate; none if it is not ours."""
         if shown.certificate is None or not self.is_mine(shown.certificate):
             return []
+        if self._issuer_of(shown.certificate) is not None:
+            return ["issued by this farm: the certificate itself says tenant and role"]
         return explain(self._config.rules, self._attributes(read(shown.certificate.chain[0])))
 
     def _attributes(self, certificate: Certificate) -> dict[str, object]:
         return {kind: certificate.names[kind] for kind in self._config.identity}
 
-    def _check_denied(self, certificate: Certificate) -> None:
+    def _issuer_of(self, presented: PresentedCertificate) -> Trust | None:
+        """Return the issuer if one of its authorities signed the certificate itself."""
+        return self._trust if self._trust and presented.chain[1] in self._trust.authorities else None
+
+    def _issued(self, trust: Trust, presented: PresentedCertificate, certificate: Certificate) -> Caller:
+        caller = trust.caller(presented.chain[0], certificate, method=self.name)
+        if self._config.tenants and caller.tenant not in self._config.tenants:
+            detail = f"{self.name}: issued to tenant {caller.tenant}, which is not in tenants"
+            raise Refused(Reason.NO_RULE_MATCHED, detail=detail, subject=caller.subject)
+        return caller
+
+    def _check_withdrawn(self, presented: PresentedCertificate, certificate: Certificate) -> None:
+        """Ask the deny list and every revocation list, about the authorities between too."""
         if certificate.serial in self._denied_serials or certificate.spki_sha256 in self._config.deny.spki_sha256:
             raise Refused(Reason.CERTIFICATE_DENIED, subject=certificate.subject)
-
-    def _check_revoked(self, presented: PresentedCertificate, certificate: Certificate, now_wall_ns: int) -> None:
-        """Lists are asked about the authorities between too; only the leaf's own issuer must have one."""
-        if self._revocations is None:
-            return
-        for der in presented.chain[:-1]:
-            if self._revocations.is_revoked(read(der)):
+        trust = self._issuer_of(presented)
+        if trust and trust.revocations.has(certificate.serial):
+            raise Refused(Reason.CERTIFICATE_REVOKED, subject=certificate.subject)
+        for der in presented.chain[:-1] if self._revocations else ():
+            if self._revocations and self._revocations.is_revoked(read(der)):
                 detail = "" if der == presented.chain[0] else "an authority above it was revoked"
                 raise Refused(Reason.CERTIFICATE_REVOKED, detail=detail, subject=certificate.subject)
+
+    def _check_list_is_current(self, certificate: Certificate, now_wall_ns: int) -> None:
+        """Only the leaf's own issuer must have a list."""
+        if self._revocations is None:
+            return
         until_ns = self._revocations.until_ns(certificate)
         if self._config.crl_policy == "hard" and (until_ns is None or until_ns <= now_wall_ns):
             detail = "there is no list of its issuer" if until_ns is None else "the list of its issuer is out of date"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from proxy.caller import Kind
 from proxy.identity.rules import Rule, texts_at
 
 Claims = Mapping[str, object]
@@ -32,9 +33,10 @@ _KUBERNETES_SUBJECT = re.compile(r"system:serviceaccount:[a-z0-9-]+:.+")
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Knowledge of one kind of issuer: where it is, what its callers are called, and what is wrong with a rule."""
+    """Knowledge of one kind of issuer: where it is, what its callers are and are called, what is wrong with a rule."""
 
     issuer: str | None
+    kind: Kind
     subject: Callable[[Claims], str]
     faults: Callable[[str, Rule], Iterator[str]]
 
@@ -131,8 +133,8 @@ def _at_ref(repository: str) -> Callable[[Claims], str]:
 
 
 PRESETS = {
-    "github": Preset(GITHUB_ISSUER, _at_ref("repository"), _github_faults),
-    "gitlab": Preset(GITLAB_ISSUER, _at_ref("project_path"), _gitlab_faults),
-    "kubernetes": Preset(None, _subject, _kubernetes_faults),
-    "generic": Preset(None, _subject, _generic_faults),
+    "github": Preset(GITHUB_ISSUER, Kind.CI, _at_ref("repository"), _github_faults),
+    "gitlab": Preset(GITLAB_ISSUER, Kind.CI, _at_ref("project_path"), _gitlab_faults),
+    "kubernetes": Preset(None, Kind.MACHINE, _subject, _kubernetes_faults),
+    "generic": Preset(None, Kind.PERSON, _subject, _generic_faults),
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from proxy.identity.keyset import KeySource, Origin
-from proxy.identity.rules import Rules
+from proxy.identity.rules import TokenRules
 from proxy.identity.tokens.claims import Expectations
 from proxy.identity.tokens.keys import Algorithm, KeyPolicy, KeysUnusable, RsaAlgorithm, read_key_set
 from proxy.identity.tokens.places import discovery_place, place_fault
@@ -59,6 +59,15 @@ class Jwks(Record):
         return Origin.DISCOVERY
 
 
+class Login(Record):
+    """What `kilngate login` and others need to get a token of this issuer with a browser; told to everybody."""
+
+    client_id: Text
+    """The farm's own OAuth client at the issuer: a public one, without a secret."""
+    scopes: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)] = ("openid", "email")
+    """What the client asks the issuer for."""
+
+
 class TokenSettings(Record):
     """Tokens of one issuer: which are trusted, and who they make of a caller."""
 
@@ -88,7 +97,9 @@ class TokenSettings(Record):
     """The largest authorization value that is read."""
     token_types: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)] = ("jwt", "at+jwt")
     """Values of the header `typ` that are accepted, besides none."""
-    rules: Rules
+    login: Login | None = None
+    """How people get a token of this issuer; none of them can if not given."""
+    rules: TokenRules
     """Who becomes which tenant; the first rule that matches decides."""
 
     @field_validator("issuer")
@@ -106,7 +117,7 @@ class TokenSettings(Record):
 
     @field_validator("rules")
     @classmethod
-    def _no_open_door(cls, rules: Rules, info: ValidationInfo) -> Rules:
+    def _no_open_door(cls, rules: TokenRules, info: ValidationInfo) -> TokenRules:
         preset, issuer = info.data.get("preset"), info.data.get("issuer")
         faults = faults_of(preset, issuer, rules) if preset and issuer else []
         if faults:

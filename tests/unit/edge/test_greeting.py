@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.edge.greeting import HTTP1_ANSWER, PLAIN_ANSWER, Speech, instead_of_tls, recognise
+from proxy.edge.greeting import Speech, instead_of_tls, recognise
 from proxy.edge.proxy_header import SIGNATURE_2
 from proxy.http2.frames import PREFACE
 
@@ -47,14 +47,6 @@ def test_what_is_clear_once_stays_so(start: bytes, more: bytes) -> None:
     first = recognise(start)
 
     assert first is Speech.UNCLEAR or recognise(start + more) is first
-
-
-def test_a_browser_reads_how_to_build() -> None:
-    head, _, body = HTTP1_ANSWER.partition(b"\r\n\r\n")
-
-    assert head.startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
-    assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
-    assert body == PLAIN_ANSWER
 
 
 @pytest.mark.parametrize(

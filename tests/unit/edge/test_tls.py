@@ -299,12 +299,12 @@ def test_tls_1_1_and_older_is_always_refused(place: Place, version: ssl.TLSVersi
     [
         (None, b""),
         (["h2"], b"h2"),
-        (["http/1.1", "h2"], b"h2"),
-        (["h2", "http/1.1"], b"h2"),
+        (["http/1.1", "h2"], b"http/1.1"),
+        (["h2", "http/1.1"], b"http/1.1"),
         (["h3", "http/1.1"], b"http/1.1"),
     ],
 )
-def test_http_2_is_chosen_where_it_is_offered_and_no_offer_is_fine(
+def test_http_1_is_chosen_where_it_is_offered_else_http_2_and_no_offer_is_fine(
     place: Place, offered: list[str] | None, chosen: bytes
 ) -> None:
     connection, client = connect(place.server(), place.context(alpn=offered))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.buildkit.address import UpstreamAddress
+from proxy.caller import Kind
 from proxy.policy.settings import PolicySettings
 from proxy.routing.routes import Standing
 from proxy.settings.errors import SettingsErrors
@@ -47,6 +48,62 @@ def told(octets: bytes) -> list[str]:
 def told_of(**blocks: str) -> list[str]:
     """Return what is told of the blocks, without file and place."""
     return [line.split(": ", 1)[1] for line in told(text(**blocks))]
+
+
+ISSUED = "[{type: mtls, ca_file: ca.pem, issued: true}]"
+FILES = "authorities: [{certificate_file: a, key_file: b}]"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "what"),
+    [
+        (f"{{{FILES}}}", "issuer.trust_domain: the key is missing; expected a value"),
+        (
+            f"{{trust_domain: Farm.test, {FILES}}}",
+            "issuer.trust_domain: not in the right form (got 'Farm.test'); "
+            "expected the pattern ^[a-z0-9][a-z0-9.-]{0,252}$",
+        ),
+        (
+            "{trust_domain: farm.test, authorities: []}",
+            "issuer.authorities: too few values; expected at least 1",
+        ),
+        (
+            "{trust_domain: farm.test, authorities: [{certificate_file: a}]}",
+            "issuer.authorities.0.key_file: the key is missing; expected a value",
+        ),
+        (
+            f"{{trust_domain: farm.test, {FILES}, lifetimes: {{person: 48h}}}}",
+            "issuer.lifetimes.person: out of range (got '48h'); expected at most 1d",
+        ),
+        (
+            f"{{trust_domain: farm.test, {FILES}, lifetimes: {{ci: 1m}}}}",
+            "issuer.lifetimes.ci: out of range (got '1m'); expected at least 5m",
+        ),
+        (
+            f"{{trust_domain: farm.test, {FILES}, key: c}}",
+            "issuer.key: unknown key; secrets are read from files: expected a *_file key",
+        ),
+    ],
+)
+def test_a_mistake_in_the_block_issuer_says_what_was_expected(issuer: str, what: str) -> None:
+    assert told_of(auth=ISSUED, issuer=issuer) == [what]
+
+
+def test_an_issuer_has_lifetimes_by_the_kind_of_caller() -> None:
+    read = settings(auth=ISSUED, issuer=f"{{trust_domain: farm.test, {FILES}, lifetimes: {{ci: 30m}}}}").issuer
+
+    assert read is not None
+    hours = {kind: read.lifetimes.of(kind) / SECOND_NS / 3600 for kind in Kind}
+    assert hours == {Kind.CI: 0.5, Kind.PERSON: 12, Kind.MACHINE: 1}
+
+
+def test_an_issuer_that_forgets_or_that_nobody_can_ask_is_warned_of() -> None:
+    issuer = f"{{trust_domain: farm.test, {FILES}}}"
+    rules = "[{type: mtls, ca_file: ca.pem, rules: [{match: {uri: a}, tenant: payments}]}]"
+    warnings = settings(auth=rules, issuer=issuer).warnings()
+
+    assert [warning.split(":")[0] for warning in warnings] == ["issuer", "issuer", "issuer", "tenants.platform"]
+    assert not any("issuer" in warning for warning in settings().warnings())
 
 
 def test_good_settings_are_read_with_their_defaults() -> None:

@@ -4,15 +4,19 @@ import pytest
 
 from proxy import events as said
 from proxy.buildkit.methods import METHODS
-from proxy.events import CallId, HandshakeResult
+from proxy.caller import Kind
+from proxy.events import CallId, Endpoint, HandshakeResult
 from proxy.reasons import Reason
 from proxy.sinks.audit_records import CHATTER, TEXT_LIMIT, AuditRecords
+from proxy.units import SECOND_NS
 from tests.helpers import told
 
 SILENT = {
     said.ConnectionOpened,
     said.ConnectionRefused,
     said.ConnectionClosed,
+    said.CertificatesCounted,
+    said.StoreChanged,
     said.TokenKeysFetched,
     said.TokenKeysFailed,
     said.UpstreamChanged,
@@ -60,6 +64,40 @@ def test_what_a_rule_in_shadow_would_have_refused_is_recorded_as_let_through() -
     assert (body["event"], body["decision"], body["policy"]) == ("policy-shadowed", "allow", "default")
     assert (body["would_deny"], body["detail"]) == ("policy-exporters", "policies.default.exporters.push")
     assert body["peer"] == told.PEER
+
+
+def test_a_certificate_is_recorded_with_its_serial_and_who_got_it() -> None:
+    issued = said.CertificateIssued(told.CALL, told.caller(), told.PEER, Kind.CI, "7f", "ab", 5 * SECOND_NS)
+
+    assert AuditRecords().body(issued) == {
+        "event": "certificate-issued",
+        "reference": "1a-3",
+        "peer": told.PEER,
+        "who": {"subject": "alice", "method": "mtls", "rule": "rule-1"},
+        "tenant": "payments",
+        "role": "builder",
+        "what": {"kind": "ci", "serial": "7f", "authority": "ab", "not_after_seconds": 5},
+        "decision": "allow",
+    }
+
+
+def test_of_the_https_api_only_refusals_are_kept() -> None:
+    records = AuditRecords()
+    good = said.ApiAnswered(told.CALL, None, told.PEER, Endpoint.LOGIN, 200, 1)
+    bad = said.ApiAnswered(told.CALL, None, told.PEER, Endpoint.CERTIFICATES, 401, 1, Reason.NO_CREDENTIALS, "none")
+
+    assert not records.keeps(good)
+    assert records.keeps(bad)
+    assert records.body(bad) == {
+        "event": "api-refused",
+        "reference": "1a-3",
+        "peer": told.PEER,
+        "what": {"endpoint": "certificates"},
+        "decision": "deny",
+        "reason": "no-credentials",
+        "status": 401,
+        "detail": "none",
+    }
 
 
 def test_a_build_is_recorded_when_it_starts_and_when_it_ends_with_its_peer() -> None:

@@ -9,7 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy import events as said
 from proxy.buildkit.methods import METHODS
-from proxy.events import BuildResult, BuildSteps, ConnectionFault, HandshakeResult
+from proxy.caller import Kind
+from proxy.events import BuildResult, BuildSteps, ConnectionFault, Endpoint, HandshakeResult
 from proxy.reasons import Code, Reason
 from proxy.sinks import metric_table
 from proxy.sinks.prometheus import PrometheusSink, describe
@@ -166,6 +167,39 @@ def test_a_failed_reload_shows_until_one_succeeds() -> None:
     assert value(one, "kilngate_config_reloads_total", result="success") == 2
     assert value(one, "kilngate_config_generation_info", hash=f"{2:064x}") == 1
     assert value(one, "kilngate_config_generation_info", hash=f"{1:064x}") is None
+
+
+def test_answers_of_the_https_api_count_by_path_and_status() -> None:
+    one = sink()
+    one(said.ApiAnswered(told.CALL, None, told.PEER, Endpoint.LOGIN, 200, 1))
+    one(said.ApiAnswered(told.CALL, told.caller(), told.PEER, Endpoint.CERTIFICATES, 401, 1, Reason.TOKEN_USED))
+    one(said.ApiAnswered(told.CALL, None, told.PEER, Endpoint.UNKNOWN, 404, 1, Reason.PATH_UNKNOWN))
+
+    assert value(one, "kilngate_api_requests_total", endpoint="login", status="200") == 1
+    assert value(one, "kilngate_api_requests_total", endpoint="certificates", status="401") == 1
+    assert value(one, "kilngate_requests_denied_total", tenant="payments", reason="token-used") == 1
+    assert value(one, "kilngate_requests_denied_total", tenant="_none", reason="path-unknown") == 1
+
+
+def test_issued_certificates_count_by_tenant_kind_and_authority() -> None:
+    one = sink()
+    one(said.CertificateIssued(told.CALL, told.caller(), told.PEER, Kind.CI, "7f", "ab", 1))
+    one(said.CertificatesCounted((("ab", 2), ("cd", 5))))
+    one(said.CertificatesCounted((("ab", 3),)))
+
+    assert value(one, "kilngate_certificates_issued_total", tenant="payments", kind="ci") == 1
+    assert value(one, "kilngate_certificates_issued_total", tenant="payments", kind="person") == 0
+    assert value(one, "kilngate_certificates_valid", authority="ab") == 3
+    assert value(one, "kilngate_certificates_valid", authority="cd") is None
+
+
+def test_revocations_and_a_store_that_is_away_show() -> None:
+    one = sink()
+    one(said.RevocationsTaken(4, 1))
+    one(said.StoreChanged(False, "disk full"))
+
+    assert value(one, "kilngate_certificates_revoked") == 4
+    assert value(one, "kilngate_store_up") == 0
 
 
 def test_certificates_and_lists_of_an_earlier_generation_go_with_it() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.issuer.records import LISTED_AFTER_END_NS, Exchange, Issued, Revoked, Target
+from proxy.issuer.records import KEPT_AFTER_END_NS, Exchange, Issued, Revoked, Target
 from proxy.store.interface import Store, TokenCutOff, TokenUsed
 from proxy.store.memory import MemoryStore
 from proxy.store.sqlite import SqliteStore
@@ -111,8 +111,9 @@ def test_a_token_without_an_id_is_exchanged_again(tell: Tell) -> None:
         (Target(tenant="payments", subject="alice"), [1], [2, 3, 4]),
         (Target(serial=9), [], [1, 2, 3, 4]),
         (Target(tenant="nobody"), [], [1, 2, 3, 4]),
-        # What ends at this moment has ended: nothing is left to revoke.
-        (Target(serial=5), [], [1, 2, 3, 4]),
+        # It has ended, but a connection may have outlived it.
+        (Target(serial=5), [5], [1, 2, 3, 4]),
+        (Target(tenant="ended"), [5], [1, 2, 3, 4]),
     ],
     ids=str,
 )
@@ -125,14 +126,14 @@ def test_a_revocation_takes_all_that_it_names_and_nothing_else(
             certificate(2, subject="bob"),
             certificate(3, tenant="platform"),
             certificate(4, tenant="platform", subject="bob"),
-            certificate(5, not_after_ns=NOW_NS),
+            certificate(5, tenant="ended", subject="carol", not_after_ns=NOW_NS),
         ):
             await store.issue(one, token())
 
         made = await store.revoke(target, now_ns=NOW_NS)
 
         assert sorted(made, key=lambda each: each.serial) == [
-            Revoked(serial, "ca-1", NOW_NS, NOW_NS + HOUR_NS) for serial in revoked
+            Revoked(serial, "ca-1", NOW_NS, NOW_NS + (HOUR_NS if serial < 5 else 0)) for serial in revoked
         ]
         assert sorted(await serials(store)) == left
         assert await anext(store.watch()) == made
@@ -215,9 +216,9 @@ def test_certificates_are_counted_by_the_authority_that_signed_them(tell: Tell) 
 def test_a_sweep_forgets_what_is_over_and_keeps_the_rest(tell: Tell) -> None:
     async def story(store: Store) -> None:
         await store.issue(certificate(1), token(b"long over"))
-        await store.issue(certificate(2, not_after_ns=NOW_NS + 2 * HOUR_NS + LISTED_AFTER_END_NS), token())
+        await store.issue(certificate(2, not_after_ns=NOW_NS + 2 * HOUR_NS + KEPT_AFTER_END_NS), token())
         await store.revoke(Target(tenant="payments"), now_ns=NOW_NS)
-        later_ns = NOW_NS + HOUR_NS + LISTED_AFTER_END_NS
+        later_ns = NOW_NS + HOUR_NS + KEPT_AFTER_END_NS
 
         await store.sweep(now_ns=later_ns - 1)
         before = await anext(store.watch())

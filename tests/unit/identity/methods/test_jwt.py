@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.caller import Caller, Role
+from proxy.caller import Caller, Kind, Role
 from proxy.errors import KeysNeeded, Refused
 from proxy.identity.credentials import Credentials
 from proxy.identity.keyset import KeySets
@@ -69,6 +69,7 @@ def test_a_job_on_github_is_its_tenant(key: SigningKey) -> None:
         method="github",
         rule="main",
         judged_until_ns=(NOW_SECONDS + 300 + 60) * SECOND_NS,
+        kind=Kind.CI,
     )
 
 

@@ -1,0 +1,191 @@
+"""Certificates of our own issuer: they say themselves who their owner is, so that no second set of rules is needed.
+
+Tenant, kind and subject stand in a SPIFFE id, `spiffe://DOMAIN/tenant/TENANT/KIND/SUBJECT`, where the
+subject is escaped: it stays one segment whatever a token names. Role and rule stand in a private
+extension. Both are believed only if one of our own authorities signed the certificate itself: who
+else has an authority below the same root cannot write them.
+
+Source: SPIFFE-ID 2.2 (characters of a path segment); ITU-T X.667 (object identifiers from UUIDs, no
+registration needed); X.690 8.23 (UTF8String).
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from cryptography import x509
+from pydantic import ValidationError
+
+from proxy.caller import Caller, Kind, Role, RoleName
+from proxy.errors import Refused
+from proxy.identity.chain import Certificate
+from proxy.reasons import Reason
+from proxy.record import Record
+
+# 9c641fe1-8b4a-4149-b5c9-10e2336b015a
+GRANT: Final = x509.ObjectIdentifier("2.25.207879443652442823036457222523138539866")
+# What SPIFFE allows, and what `identity.chain` reads.
+LONGEST_URI = 2048
+REMEMBERED = 512
+_UTF8_STRING = 0x0C
+_PLAIN = re.compile(r"[A-Za-z0-9.-]", re.ASCII)
+_ESCAPE = re.compile(r"_([0-9a-f]{2})|([A-Za-z0-9.-])", re.ASCII)
+
+
+class Name(NamedTuple):
+    """Who a certificate was issued to."""
+
+    tenant: str
+    kind: Kind
+    subject: str
+
+
+class Grant(Record):
+    """What its owner was granted, and by which rule of which method."""
+
+    role: RoleName
+    method: str
+    rule: str
+
+
+# --- names ----------------------------------------------------------------------------------
+
+
+def write_uri(domain: str, name: Name) -> str:
+    """Return the SPIFFE id of a name.
+
+    Raises:
+        ValueError: the subject is empty, too long or not text; the sentence goes on from "your name".
+    """
+    written = f"spiffe://{domain}/tenant/{name.tenant}/{name.kind.value}/{escaped(name.subject)}"
+    if not name.subject or len(written) > LONGEST_URI:
+        raise ValueError("it is empty" if not name.subject else "it is too long")
+    return written
+
+
+def read_uri(domain: str, uri: str) -> Name:
+    """Return the name that a SPIFFE id spells, in the one way that `write_uri` spells it.
+
+    Raises:
+        ValueError: it is none of `domain`.
+    """
+    start, _, path = uri.partition(f"//{domain}/tenant/")
+    parts = path.split("/")
+    if start != "spiffe:" or len(parts) != 3:
+        raise ValueError("its SPIFFE id is not that of a tenant's caller")
+    name = Name(parts[0], Kind(parts[1]), _unescaped(parts[2]))
+    if write_uri(domain, name) != uri:
+        raise ValueError("its SPIFFE id is not spelled as ours are")
+    return name
+
+
+def escaped(text: str) -> str:
+    """Return `text` as one segment of a path: `_` and two hexadecimal digits for each octet that is not plain.
+
+    No two texts become the same segment, and none becomes a dot segment.
+    """
+    written = "".join(c if _PLAIN.match(c) else "".join(f"_{octet:02x}" for octet in c.encode()) for c in text)
+    return f"_2e{written[1:]}" if written.startswith(".") else written
+
+
+def _unescaped(segment: str) -> str:
+    parts = list(_ESCAPE.finditer(segment))
+    if "".join(part[0] for part in parts) != segment:
+        raise ValueError("its SPIFFE id has an escape that is none of ours")
+    return b"".join(bytes.fromhex(part[1]) if part[1] else part[2].encode() for part in parts).decode()
+
+
+# --- grants ---------------------------------------------------------------------------------
+
+
+def write_grant(grant: Grant) -> x509.UnrecognizedExtension:
+    """Return the extension that says what was granted: JSON as a UTF8String."""
+    text = grant.model_dump_json().encode()
+    length = len(text)
+    size = bytes([length]) if length < 0x80 else bytes([0x82, length >> 8, length & 0xFF])
+    return x509.UnrecognizedExtension(GRANT, bytes([_UTF8_STRING]) + size + text)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def read_grant(der: bytes) -> Grant:
+    """Return what a certificate grants.
+
+    Raises:
+        ValueError: it grants nothing that can be read.
+    """
+    try:
+        extension = x509.load_der_x509_certificate(der).extensions.get_extension_for_oid(GRANT).value
+        octets = extension.public_bytes()
+        grant = Grant.model_validate_json(octets[octets.index(b"{") :])
+    except (x509.ExtensionNotFound, ValidationError, ValueError):
+        raise ValueError("what it grants cannot be read") from None
+    if write_grant(grant).public_bytes() != octets:
+        raise ValueError("what it grants is not written as ours is")
+    return grant
+
+
+# --- trust ----------------------------------------------------------------------------------
+
+
+class LiveRevocations:
+    """Serials of issued certificates that were revoked, as the store told them last; nothing is known before."""
+
+    def __init__(self) -> None:
+        self._serials: frozenset[int] | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the store has told them at least once."""
+        return self._serials is not None
+
+    def take(self, serials: frozenset[int]) -> None:
+        """Take what the store told."""
+        self._serials = serials
+
+    def has(self, serial: int) -> bool:
+        """Say whether a certificate was revoked, as far as is known."""
+        return self._serials is not None and serial in self._serials
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose certificates are believed: `authorities` are certificates in DER, `tenants` those of the settings."""
+
+    domain: str
+    authorities: frozenset[bytes]
+    tenants: frozenset[str]
+    revocations: LiveRevocations
+
+    def caller(self, der: bytes, certificate: Certificate, *, method: str) -> Caller:
+        """Return whom an issued certificate names; it was found good and is not revoked.
+
+        Raises:
+            Refused: REVOCATION_UNKNOWN, CERTIFICATE_INVALID, or NO_RULE_MATCHED for a tenant that is no more.
+        """
+        if not self.revocations.is_known:
+            detail = "the store has not told which certificates were revoked"
+            raise Refused(Reason.REVOCATION_UNKNOWN, detail=detail, subject=certificate.subject)
+        try:
+            name, grant = _only_name(self.domain, certificate), read_grant(der)
+        except ValueError as error:
+            raise Refused(Reason.CERTIFICATE_INVALID, subject=certificate.subject, why=str(error)) from None
+        if name.tenant not in self.tenants:
+            detail = f"{method}: issued to tenant {name.tenant}, which is not in the settings any more"
+            raise Refused(Reason.NO_RULE_MATCHED, detail=detail, subject=name.subject)
+        return Caller(
+            tenant=name.tenant,
+            role=Role[grant.role.upper()],
+            subject=name.subject,
+            method=method,
+            rule=f"{grant.method}/{grant.rule}",
+            judged_until_ns=certificate.not_after_ns,
+            kind=name.kind,
+        )
+
+
+def _only_name(domain: str, certificate: Certificate) -> Name:
+    names = certificate.names
+    if len(names["uri"]) != 1 or names["dns"] or names["email"]:
+        raise ValueError("it has other names beside its SPIFFE id")
+    return read_uri(domain, names["uri"][0])
