@@ -47,7 +47,8 @@ class Store(Protocol):
     async def revoke(self, target: Target, *, now_ns: int) -> Sequence[Revoked]:
         """Revoke every certificate of `target`; return those that were not revoked before.
 
-        One that has ended is among them for a week: a connection may outlive it. A subject's or tenant's tokens from before are not exchanged any more.
+        One that has ended is among them for a week: a connection may outlive it. A subject's or tenant's tokens from
+        before are not exchanged any more.
 
         Raises:
             StoreAway: nothing was revoked.
