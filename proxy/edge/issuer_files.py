@@ -56,5 +56,6 @@ def _tried(settings: Settings, authority: Authority, now_wall_ns: int) -> bytes:
     uri = write_uri(settings.issuer.trust_domain, Name(tenant, Kind.MACHINE, "check-config"))
     grant = Grant(role="viewer", method="check-config", rule="none")
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
-    order = Order(key, uri, "check-config", grant, now_wall_ns, now_wall_ns + SHORTEST_NS)
+    begins_ns = min(now_wall_ns, authority.ends_ns - SHORTEST_NS)
+    order = Order(key, uri, "check-config", grant, begins_ns, begins_ns + SHORTEST_NS)
     return authority.sign(order, serial=1)
