@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -41,6 +41,7 @@ ENDPOINTS = {
 REQUEST_TYPES = frozenset(
     ["application/pkcs10", PEM_FILE, "text/plain", "application/octet-stream", "application/x-www-form-urlencoded"]
 )
+VERSIONS = (HttpVersion10, HttpVersion11)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -121,6 +122,8 @@ class Api:
         return response
 
     async def _heard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.version not in VERSIONS:
+            raise Refused(Reason.HTTP_MALFORMED, why="it is not HTTP/1.1")
         if not request.can_read_body:
             request[_VISIT].visitor.heard()
         return await handler(request)
@@ -179,6 +182,8 @@ class Api:
         async with self._proven(request) as caller:
             if request.content_type not in REQUEST_TYPES or "Content-Encoding" in request.headers:
                 raise Refused(Reason.MEDIA_TYPE)
+            if (request.content_length or 0) > BODY_OCTETS:
+                raise Refused(Reason.BODY_TOO_LARGE, limit=BODY_OCTETS)
             body = await request.read()
             visit.visitor.heard()
             token = read_bearer(visit.authorization, limit_octets=AUTHORIZATION_LIMIT_OCTETS)

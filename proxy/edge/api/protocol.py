@@ -47,8 +47,8 @@ class ApiProtocol(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002  it holds what the caller sent
     ) -> web.StreamResponse:
         """Answer what is no request, or failed where no answer of ours could be made."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            raise ConnectionError("nobody can be answered any more")
         is_theirs = status < 500
         reason = Reason.HTTP_MALFORMED if is_theirs else Reason.INTERNAL
         refused = Refused(reason, detail=type(exc).__name__, why="it is not HTTP/1.1, or one of its lines is too long")

@@ -147,6 +147,9 @@ class Visitor(asyncio.Transport):
             if now_ns - self._closing_ns > LINGER_NS:
                 self._lose(self._fault, self._detail)
             return
+        if self._has_ended and not self._is_heard:
+            self._lose(None, "closed in the middle of a request")
+            return
         patience_ns = WHOLE_NS if self._is_heard else self._host.listen.first_request_timeout
         if now_ns - self._begun_ns > patience_ns:
             self._lose(ConnectionFault.FIRST_REQUEST_LATE, "" if not self._is_heard else "the answer took too long")
