@@ -117,9 +117,18 @@ class _File:
         self._is_new = is_new
         self._connection: sqlite3.Connection | None = None
         self._identity = (0, 0)
+        self._closed_by = f"{path} is not open"
 
     def open(self) -> None:
         self.close()
+        try:
+            self._open()
+        except StoreAway as away:
+            # Whoever asks meanwhile hears why.
+            self._closed_by = str(away)
+            raise
+
+    def _open(self) -> None:
         with self._faults():
             if self._is_new:
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -221,12 +230,12 @@ class _File:
             StoreAway: it is not open, was replaced, or SQLite says so.
         """
         with self._faults():
-            if self._connection is None:
-                raise StoreAway(f"{self._path} is not open")
-            if self._found() != self._identity:
+            if self._connection is not None and self._found() != self._identity:
                 self._connection.close()
                 self._connection = None
-                raise StoreAway(f"{self._path} was replaced by another file")
+                self._closed_by = f"{self._path} was replaced by another file"
+            if self._connection is None:
+                raise StoreAway(self._closed_by)
             yield self._connection
 
     @contextmanager

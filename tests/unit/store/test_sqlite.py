@@ -161,8 +161,8 @@ def test_a_file_that_was_replaced_is_noticed_and_the_new_one_used_after_it_was_o
         replace_file(file)
         with pytest.raises(StoreAway, match="replaced"):
             await store.issue(certificate(3), token())
-        with pytest.raises(StoreAway, match="not open"):
-            await store.issue(certificate(3), token())
+        with pytest.raises(StoreAway, match="replaced"):
+            await store.find(now_ns=NOW_NS)
         await store.open()
 
         await store.issue(certificate(3), token())
