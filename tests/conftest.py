@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from proxy.lab.child import Child
 from proxy.lab.client import SUITES, Buildx, find_buildx
 from proxy.lab.context import find_busybox
 from proxy.lab.engine import Engine, find_engine
@@ -19,6 +20,7 @@ from proxy.lab.sockets import free_port, is_taken
 from tests.helpers.builders import Builder
 from tests.helpers.credentials import People, Shown, create_builder
 from tests.helpers.door import Door
+from tests.helpers.exchange import issuing_settings
 from tests.helpers.tokens import AUDIENCE, Issuer
 
 CACHE = Path(os.environ.get("KILNGATE_CACHE", Path(__file__).parents[1] / ".kilngate" / "cache"))
@@ -96,6 +98,26 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
     child.wait_ready(lambda: is_taken(port), 20)
     yield Issuer(issuer_url(port), directory)
     child.stop()
+
+
+@pytest.fixture(scope="session")
+def issuers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Issuer]]:
+    """Issuers that play GitHub, GitLab and a company's own, each with keys of its own."""
+    running: dict[str, tuple[Issuer, Child]] = {}
+    for name in ("github", "gitlab", "people"):
+        directory, port = tmp_path_factory.mktemp(name), free_port()
+        child = start_issuer(directory, port)
+        running[name] = Issuer(issuer_url(port), directory), child
+        child.wait_ready(lambda port=port: is_taken(port), 20)  # type: ignore[misc]
+    yield {name: issuer for name, (issuer, _) in running.items()}
+    for _, child in running.values():
+        child.stop()
+
+
+@pytest.fixture(scope="session")
+def issuing(settings: dict[str, Any], people: People, issuers: dict[str, Issuer]) -> dict[str, Any]:
+    """Settings of a farm that issues certificates: for jobs of GitHub and GitLab, and for people."""
+    return issuing_settings(settings, people.issuer(), {name: issuer.url for name, issuer in issuers.items()})
 
 
 @pytest.fixture(scope="session")

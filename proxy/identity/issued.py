@@ -1,12 +1,14 @@
 """Certificates of our own issuer: they say themselves who their owner is, so that no second set of rules is needed.
 
 Tenant, kind and subject stand in a SPIFFE id, `spiffe://DOMAIN/tenant/TENANT/KIND/SUBJECT`, where the
-subject is escaped: it stays one segment whatever a token names. Role and rule stand in a private
-extension. Both are believed only if one of our own authorities signed the certificate itself: who
-else has an authority below the same root cannot write them.
+subject is escaped: it stays one segment whatever a token names. Role and rule stand in the subject's
+`description`, as JSON. Both are believed only if one of our own authorities signed the certificate
+itself: who else has an authority below the same root cannot write them.
 
-Source: SPIFFE-ID 2.2 (characters of a path segment); ITU-T X.667 (object identifiers from UUIDs, no
-registration needed); X.690 8.23 (UTF8String).
+An extension of our own would need a registered number: those made of UUIDs, which need none, are
+too long for Go, and then stock buildx cannot load the certificate (seen with 0.13 and 0.29).
+
+Source: SPIFFE-ID 2.2 (characters of a path segment); X.520 6.5.1 (description, 1024 characters).
 """
 
 import re
@@ -15,7 +17,6 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from cryptography import x509
-from pydantic import ValidationError
 
 from proxy.caller import Caller, Kind, Role, RoleName
 from proxy.errors import Refused
@@ -23,12 +24,10 @@ from proxy.identity.chain import Certificate
 from proxy.reasons import Reason
 from proxy.record import Record
 
-# 9c641fe1-8b4a-4149-b5c9-10e2336b015a
-GRANT: Final = x509.ObjectIdentifier("2.25.207879443652442823036457222523138539866")
+DESCRIPTION: Final = x509.ObjectIdentifier("2.5.4.13")
 # What SPIFFE allows, and what `identity.chain` reads.
 LONGEST_URI = 2048
 REMEMBERED = 512
-_UTF8_STRING = 0x0C
 _PLAIN = re.compile(r"[A-Za-z0-9.-]", re.ASCII)
 _ESCAPE = re.compile(r"_([0-9a-f]{2})|([A-Za-z0-9.-])", re.ASCII)
 
@@ -99,12 +98,9 @@ def _unescaped(segment: str) -> str:
 # --- grants ---------------------------------------------------------------------------------
 
 
-def write_grant(grant: Grant) -> x509.UnrecognizedExtension:
-    """Return the extension that says what was granted: JSON as a UTF8String."""
-    text = grant.model_dump_json().encode()
-    length = len(text)
-    size = bytes([length]) if length < 0x80 else bytes([0x82, length >> 8, length & 0xFF])
-    return x509.UnrecognizedExtension(GRANT, bytes([_UTF8_STRING]) + size + text)
+def write_grant(grant: Grant) -> x509.NameAttribute[str]:
+    """Return the attribute of a certificate's subject that says what was granted."""
+    return x509.NameAttribute(DESCRIPTION, grant.model_dump_json())
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -114,13 +110,13 @@ def read_grant(der: bytes) -> Grant:
     Raises:
         ValueError: it grants nothing that can be read.
     """
+    found = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(DESCRIPTION)
     try:
-        extension = x509.load_der_x509_certificate(der).extensions.get_extension_for_oid(GRANT).value
-        octets = extension.public_bytes()
-        grant = Grant.model_validate_json(octets[octets.index(b"{") :])
-    except (x509.ExtensionNotFound, ValidationError, ValueError):
+        [text] = [str(each.value) for each in found]
+        grant = Grant.model_validate_json(text)
+    except ValueError:
         raise ValueError("what it grants cannot be read") from None
-    if write_grant(grant).public_bytes() != octets:
+    if write_grant(grant).value != text:
         raise ValueError("what it grants is not written as ours is")
     return grant
 

@@ -81,7 +81,7 @@ class Authority:
         )  # fmt: skip
         builder = (
             x509.CertificateBuilder()
-            .subject_name(_named(order.common_name))
+            .subject_name(x509.Name([_common_name(order.common_name), write_grant(order.grant)]))
             .issuer_name(self.certificate.subject)
             .public_key(order.key)
             .serial_number(serial)
@@ -93,7 +93,6 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(order.uri)]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(order.key), critical=False)
             .add_extension(self._identifier, critical=False)
-            .add_extension(write_grant(order.grant), critical=False)
         )
         return builder.sign(self._key, self._digest).public_bytes(Encoding.PEM) + self._sent
 
@@ -154,8 +153,8 @@ def _key_identifier(certificate: x509.Certificate) -> x509.SubjectKeyIdentifier:
     return found or x509.SubjectKeyIdentifier.from_public_key(certificate.public_key())
 
 
-def _named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:_LONGEST_COMMON_NAME])])
+def _common_name(name: str) -> x509.NameAttribute[str]:
+    return x509.NameAttribute(NameOID.COMMON_NAME, name[:_LONGEST_COMMON_NAME])
 
 
 def _moment(wall_ns: int) -> datetime:

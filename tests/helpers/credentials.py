@@ -72,6 +72,11 @@ class People:
         """Issue the server's certificate anew, in its files."""
         self._write("server", self._authority.server(SERVER_NAME, "localhost", "127.0.0.1"))
 
+    def issuer(self, name: str = "issuer") -> Shown:
+        """Return a new authority below the farm's own, for kilngate to issue certificates with."""
+        made = self._authority.intermediate(f"Farm {name}")
+        return self._write(name, Issued(made.certificate, made.key))
+
     def _issued(
         self, file: str, authority: Authority, tenant: str = TENANT, name: str = "alice", **odd: object
     ) -> Shown:

@@ -87,6 +87,16 @@ class Door:
             time.sleep(0.02)
         return value
 
+    def wait_audited(self, event: str, count: int = 1, timeout_s: float = 10) -> list[dict[str, Any]]:
+        """Wait until the audit log, which is written each second, has so many records of an event; return them."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            records = [json.loads(line) for line in self.audit.splitlines()]
+            if len(found := [record for record in records if record["event"] == event]) >= count:
+                return found
+            assert time.monotonic() < deadline, f"{len(found)} of {count} records of {event} after {timeout_s} s"
+            time.sleep(0.05)
+
     def reload(self) -> None:
         """Ask it to read its settings again, and wait until it said how that ended."""
         before = self.metric("kilngate_config_reloads_total")

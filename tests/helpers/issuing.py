@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from proxy.caller import Kind
-from proxy.identity.issued import Grant, Name, write_grant, write_uri
+from proxy.identity.issued import DESCRIPTION, Grant, Name, write_grant, write_uri
 from tests.helpers.certificates import CLIENT_AUTH, DAY, Authority, Issued, now, uri
 
 DOMAIN = "farm.test"
@@ -22,16 +22,19 @@ _SIGNER = Authority.create("Issuer of tests")
 def issued_by(
     signer: Authority,
     name: Name = ALICE,
-    grant: Grant | x509.UnrecognizedExtension | None = BUILDER,
+    grant: Grant | str | None = BUILDER,
     *,
     names: Sequence[x509.GeneralName] = (),
     ends: dt.timedelta = DAY,
 ) -> Issued:
     """Return a certificate with the name and grant of one that our issuer would issue."""
     key = ec.generate_private_key(ec.SECP256R1())
+    subject = [x509.NameAttribute(NameOID.COMMON_NAME, "leaf")]
+    if grant is not None:
+        subject.append(write_grant(grant) if isinstance(grant, Grant) else x509.NameAttribute(DESCRIPTION, grant))
     builder = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf")]))
+        .subject_name(x509.Name(subject))
         .issuer_name(signer.certificate.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -40,15 +43,12 @@ def issued_by(
         .add_extension(x509.SubjectAlternativeName([uri(write_uri(DOMAIN, name)), *names]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([CLIENT_AUTH]), critical=False)
     )
-    if grant is not None:
-        extension = write_grant(grant) if isinstance(grant, Grant) else grant
-        builder = builder.add_extension(extension, critical=False)
     return Issued(builder.sign(signer.key, hashes.SHA256()), key, signer.above)
 
 
 def issued_certificate(
     name: Name = ALICE,
-    grant: Grant | x509.UnrecognizedExtension | None = BUILDER,
+    grant: Grant | str | None = BUILDER,
     *,
     names: Sequence[x509.GeneralName] = (),
 ) -> bytes:

@@ -22,10 +22,9 @@ die() {
 farm=${KILNGATE_FARM:-@FARM@}
 [ -n "$farm" ] || die "set KILNGATE_FARM to HOST or HOST:PORT of the farm"
 case $farm in
-*[!A-Za-z0-9.:[-]*) [ "${farm#\[}" != "$farm" ] || die "KILNGATE_FARM is not HOST or HOST:PORT" ;;
-esac
-case $farm in
-*]:* | *[!]:]:*[!:]) address=$farm ;;
+*[!][A-Za-z0-9.:-]*) die "KILNGATE_FARM is not HOST or HOST:PORT" ;;
+\[*\]) address=$farm:443 ;;
+*:*) address=$farm ;;
 *) address=$farm:443 ;;
 esac
 host=${address%:*}
@@ -134,9 +133,15 @@ if [ -z "$builder" ]; then
     exit 0
 fi
 command -v docker >/dev/null || die "docker is missing; the files are in $home"
-docker buildx rm "$builder" >/dev/null 2>&1 || :
-docker buildx create --name "$builder" --use --driver remote \
-    --driver-opt "cacert=$home/ca.pem,cert=$home/cert.pem,key=$home/key.pem" "tcp://$address" >/dev/null
+options="cacert=$home/ca.pem,cert=$home/cert.pem,key=$home/key.pem"
+known=${DOCKER_CONFIG:-${HOME:-}/.docker}/buildx/instances/$builder
+# The files are read anew for each build, so a builder that names them already needs no change.
+if grep -qsF "\"tcp://$address\"" "$known" && grep -qsF "$home/cert.pem" "$known"; then
+    docker buildx use "$builder"
+else
+    docker buildx rm "$builder" >/dev/null 2>&1 || :
+    docker buildx create --name "$builder" --use --driver remote --driver-opt "$options" "tcp://$address" >/dev/null
+fi
 docker buildx inspect --bootstrap "$builder" >"$work/inspected" 2>&1 ||
     die "the builder was made, but the farm does not take its calls: $(tail -n 1 "$work/inspected")"
 echo "kilngate: builder $builder is ready: docker buildx build --builder $builder ."
