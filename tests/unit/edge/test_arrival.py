@@ -40,7 +40,7 @@ def test_a_header_that_stays_unfinished_leaves_the_loop_at_rest() -> None:
         sock, caller = connected()
         loop = asyncio.get_running_loop()
         poller = Poller(loop)
-        host = Host(farm.world, Listen(), loop, poller, lambda _: None, lambda _: None)
+        host = Host(farm.world, Listen(), loop, poller, lambda _: None, lambda _: None, asyncio.Protocol)
         arrival = Arrival(
             host, sock, None, address="127.0.0.1", peer="",  # type: ignore[arg-type]
             named=lambda *_: None, done=lambda *_: None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from proxy.edge.files import read_bundle
 from proxy.edge.generation import build
 from proxy.events import CertificateLoaded, RevocationListLoaded
+from proxy.identity.issued import LiveRevocations
 from tests.helpers.certificates import Authority
 
 
@@ -23,7 +24,12 @@ def test_every_list_and_certificate_of_its_files_is_told(tmp_path: Path) -> None
     }
     (tmp_path / "kilngate.yaml").write_text(json.dumps(settings))
 
-    built = build(read_bundle(tmp_path / "kilngate.yaml", now_wall_ns=0), earlier=None, wall_ns=lambda: 0)
+    built = build(
+        read_bundle(tmp_path / "kilngate.yaml", now_wall_ns=0),
+        earlier=None,
+        wall_ns=lambda: 0,
+        revocations=LiveRevocations(),
+    )
     certificates = [(one.role, one.subject) for one in built.facts if isinstance(one, CertificateLoaded)]
     lists = [(one.issuer, one.entries) for one in built.facts if isinstance(one, RevocationListLoaded)]
 

@@ -25,7 +25,9 @@ from tests.helpers.issuing import DOMAIN, new_request
 from tests.helpers.signing import claims, new_key
 
 ROOT = certificates.Authority.create("Root")
-NOW_NS = int(now().timestamp()) * SECOND_NS
+# One moment for all: the tests may begin minutes after they were read.
+NOW = now()
+NOW_NS = int(NOW.timestamp()) * SECOND_NS
 HOUR_NS = 3600 * SECOND_NS
 SERIAL = 2**127 + 12345
 
@@ -55,8 +57,8 @@ def issuing_ca(
         .issuer_name(ROOT.certificate.subject)
         .public_key(made.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now() - DAY)
-        .not_valid_after(now() + ends)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + ends)
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=0 if is_ca else None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(made.public_key()), critical=False)
     )
@@ -282,8 +284,8 @@ def test_a_key_that_cannot_sign_here_is_refused() -> None:
 def test_an_ed25519_authority_signs_too() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     builder = x509.CertificateBuilder().subject_name(ROOT.certificate.subject).issuer_name(ROOT.certificate.subject)
-    builder = builder.public_key(key.public_key()).serial_number(1).not_valid_before(now() - DAY)
-    root = builder.not_valid_after(now() + DAY).sign(key, None)
+    builder = builder.public_key(key.public_key()).serial_number(1).not_valid_before(NOW - DAY)
+    root = builder.not_valid_after(NOW + DAY).sign(key, None)
 
     leaf, above = certified(issuer(Authority([root], key)))
 
