@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.caller import Kind
 from proxy.edge.api.application import ENDPOINTS
+from proxy.edge.api.description import DESCRIPTION
 from proxy.events import ApiAnswered, CertificateIssued, Endpoint, RevocationsTaken
 from proxy.identity.issued import Name, read_uri
 from proxy.issuer.records import Target
@@ -192,7 +193,8 @@ def test_what_everybody_may_know_is_told_to_everybody(door: ApiDoor) -> None:
     assert json.loads(door.get("/v1/login").body) == {"server_names": ["farm.test"]}
     assert door.get("/v1/ca.pem").body == door.root.pem
     assert door.get("/v1/ca.pem").headers["content-type"] == "application/x-pem-file"
-    assert json.loads(door.get("/v1/openapi.json").body)["openapi"] == "3.1.0"
+    assert json.loads(door.get("/v1/openapi.json").body) == DESCRIPTION
+    assert DESCRIPTION["paths"].keys() == ENDPOINTS.keys()
 
 
 def test_the_script_names_the_farm_as_it_was_reached(door: ApiDoor) -> None:

@@ -63,6 +63,7 @@ def malformed(door: ApiDoor, octets: bytes) -> None:
     "octets",
     [
         pytest.param(b"GET /v1/login\r\n\r\n", id="HTTP/0.9"),
+        pytest.param(b"BREW /pot HTTP/1.1\r\n" + HOST + b"\r\n", id="unknown-method"),
         pytest.param(b"GET /v1/login HTTP/2.0x\r\n\r\n", id="odd-version"),
         pytest.param(b"GET /v1/login XXXP/1.1\r\n" + HOST + b"\r\n", id="not-http"),
         pytest.param(b"GET /v1/login HTTP/1.1\r\nHost : farm.test\r\n\r\n", id="space-before-colon"),
@@ -103,7 +104,7 @@ def test_chunks_that_are_none_are_refused(door: ApiDoor, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "octets",
-    [b"\0" * 100, b"\x16\x03\x01\x02\0" + bytes(508), b"BREW /pot HTTP/1.1\r\n\r\n", b"get / HTTP/1.1\r\n\r\n"],
+    [b"\0" * 100, b"\x16\x03\x01\x02\0" + bytes(508), b"get / HTTP/1.1\r\n\r\n"],
 )
 def test_what_nobody_speaks_is_closed_without_a_word(door: ApiDoor, octets: bytes) -> None:
     before = len(door.heard(ConnectionClosed))
