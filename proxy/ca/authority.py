@@ -5,7 +5,7 @@ ca.key          its key (0600)
 ca.json         its name, and every certificate it issued: serial, names, end, when revoked
 crl.pem         its revocation list, for `crl_file`
 NAME.pem/.key   certificates that it issued
-issuer-N.pem/.key  authorities below it, for the block `issuer` of the settings
+issuerN.pem/.key  authorities below it, for the block `issuer` of the settings
 """
 
 import itertools
@@ -134,7 +134,7 @@ class Authority:
         """Issue an authority that signs short-lived client certificates, in files that nothing had before.
 
         Raises:
-            AuthorityError: this authority was made to sign no other.
+            AuthorityError: this authority was made to sign no other, or would be outlived.
         """
         own = self.certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         if own.path_length == 0:
@@ -142,7 +142,9 @@ class Authority:
                 f"the authority in {self.directory} may sign no other authority; make one that may, in another "
                 "directory: kilngate ca init"
             )
-        names = (f"issuer-{number}" for number in itertools.count(1))
+        self._check_life(life)
+        # Without a dash: no file of a client is called so.
+        names = (f"issuer{number}" for number in itertools.count(1))
         name = next(name for name in names if not (self.directory / f"{name}.pem").exists())
         key = certificates.new_key()
         made = certificates.issuer(f"{self.name} {name}", self.name, key, self.certificate, self._key, life=life)

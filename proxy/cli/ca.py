@@ -22,7 +22,7 @@ From nothing to a first builder:
 
 \b
 Certificates for tokens, issued by kilngate itself (docs/certificates.md):
-  kilngate ca issuer pki            then name issuer-1.pem and .key in the block `issuer`
+  kilngate ca issuer pki            then name issuer1.pem and .key in the block `issuer`
 
 \b
 When alice leaves:
@@ -86,10 +86,10 @@ def issuer(directory: Path, life: str) -> None:
     next one, put that first in issuer.authorities, and keep this one until `kilngate certificates`
     says that nobody uses it any more.
     """
-    lasts = timedelta(seconds=tried(lambda: parse_duration(life)) / SECOND_NS)
-    made = tried(lambda: Authority.load(directory).issue_issuer(life=lasts))
+    lasts_ns = _lasting_ns(life)
+    made = tried(lambda: Authority.load(directory).issue_issuer(life=timedelta(seconds=lasts_ns / SECOND_NS)))
     click.echo(
-        f"{made.certificate} and {made.key}: serial {made.serial}, issues for {said(parse_duration(life))}\n"
+        f"{made.certificate} and {made.key}: serial {made.serial}, issues for {said(lasts_ns)}\n"
         f"issuer:\n  authorities: [{{certificate_file: {made.certificate}, key_file: {made.key}}}]"
     )
 

@@ -22,7 +22,7 @@ Examples:
   kilngate certificates --authority f5ec24 -o json    who still uses the old authority?
 
 \b
-An authority is named by its key id: openssl x509 -in issuer-1.pem -noout -ext subjectKeyIdentifier
+An authority is named by its key id: openssl x509 -in issuer1.pem -noout -ext subjectKeyIdentifier
 An old one can be taken out of issuer.authorities when no line names it any more; the metric
 kilngate_certificates_valid{authority} says the same.
 """

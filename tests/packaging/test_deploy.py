@@ -48,6 +48,7 @@ def test_the_audit_volume_belongs_to_the_one_who_writes_it() -> None:
 
     # Docker gives a new volume the owner that its directory has in the image.
     assert f"RUN install -d -o {user} -g {group} -m 0750 /var/log/kilngate\n" in text
+    assert f"RUN install -d -o {user} -g {group} -m 0700 /var/lib/kilngate\n" in text
     assert "audit:/var/log/kilngate" in services()["kilngate"]["volumes"]
 
 

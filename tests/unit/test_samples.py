@@ -32,8 +32,9 @@ NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sample")])
 def certificate() -> bytes:
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(NAME, NAME, KEY.public_key(), 7, now, now + timedelta(days=90))
+    usage = x509.KeyUsage(*(False,) * 5, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False)
     signed = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    return signed.sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM)
+    return signed.add_extension(usage, critical=True).sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def revocations() -> bytes:
@@ -66,7 +67,7 @@ def installed(sample: Path, home: Path) -> Path:
 
 
 def test_there_are_samples_for_each_way_in() -> None:
-    assert [sample.stem for sample in SAMPLES] == ["dedicated", "github-actions", "kubernetes", "small-team"]
+    assert [sample.stem for sample in SAMPLES] == ["dedicated", "github-actions", "issuer", "kubernetes", "small-team"]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
@@ -105,8 +106,11 @@ def test_a_sample_fits_the_schema_that_its_first_line_names(sample: Path) -> Non
     assert done.returncode == 0, done.stdout
 
 
-def test_the_small_team_can_be_set_up_as_its_first_lines_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sample = CONFIG / "small-team.yaml"
+@pytest.mark.parametrize("name", ["small-team.yaml", "issuer.yaml"])
+def test_a_sample_can_be_set_up_as_its_first_lines_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    sample = CONFIG / name
     (tmp_path / sample.name).write_text(sample.read_text())
     monkeypatch.chdir(tmp_path)
     commands = re.findall(r"(?m)^#   kilngate ((?:ca|check-config) .+?)(?:   .*)?$", sample.read_text())

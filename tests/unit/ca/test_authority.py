@@ -190,3 +190,57 @@ def test_a_certificate_lasts_some_time_and_no_longer_than_its_authority(authorit
             issue()
 
     assert not list(authority.directory.glob("*-alice.*"))
+
+
+# --- authorities for kilngate's own issuer ---------------------------------------------------
+
+
+def test_an_authority_for_the_issuer_signs_client_certificates_of_its_domain_and_nothing_else(
+    authority: Authority,
+) -> None:
+    made = authority.issue_issuer(life=DAY)
+    certificate, root = x509.load_pem_x509_certificates(made.certificate.read_bytes())
+    extensions = certificate.extensions
+    constraints = extensions.get_extension_for_class(x509.NameConstraints)
+
+    assert root == authority.certificate
+    assert extensions.get_extension_for_class(x509.BasicConstraints).value == x509.BasicConstraints(True, 0)
+    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert constraints.critical
+    assert constraints.value.permitted_subtrees == [x509.UniformResourceIdentifier("farm.test")]
+    assert stat.S_IMODE(made.key.stat().st_mode) == 0o600
+
+
+def test_each_authority_for_the_issuer_has_files_of_its_own(authority: Authority) -> None:
+    names = [authority.issue_issuer(life=DAY).certificate.name for _ in range(3)]
+
+    assert names == ["issuer1.pem", "issuer2.pem", "issuer3.pem"]
+
+
+def test_an_authority_for_the_issuer_can_be_revoked(authority: Authority) -> None:
+    made = authority.issue_issuer(life=DAY)
+    Authority.load(authority.directory).revoke(made.serial)
+
+    [entry] = x509.load_pem_x509_crl((authority.directory / "crl.pem").read_bytes())
+    assert f"{entry.serial_number:x}" == made.serial
+
+
+def test_an_authority_that_may_sign_no_other_says_so(authority: Authority) -> None:
+    own = authority.certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    narrow = Authority.create(authority.directory.parent / "narrow", "farm.test")
+    made = narrow.issue_issuer(life=DAY)
+    chain = x509.load_pem_x509_certificates(made.certificate.read_bytes())
+    (narrow.directory / "ca.pem").write_bytes(chain[0].public_bytes(Encoding.PEM))
+
+    assert own.path_length == 1
+    with pytest.raises(AuthorityError, match="may sign no other authority"):
+        Authority.load(narrow.directory).issue_issuer(life=DAY)
+
+
+def test_the_command_prints_what_goes_into_the_settings(tmp_path: Path) -> None:
+    Authority.create(tmp_path / "pki", "farm.test")
+
+    result = CliRunner().invoke(command, ["issuer", str(tmp_path / "pki"), "--life", "90d"])
+
+    assert result.exit_code == 0
+    assert f"authorities: [{{certificate_file: {tmp_path}/pki/issuer1.pem, " in result.stdout
