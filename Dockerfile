@@ -24,8 +24,7 @@ LABEL org.opencontainers.image.title="kilngate" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/kilngate /opt/kilngate
 # A volume that is mounted here belongs to kilngate from its first use on.
-RUN install -d -o 65532 -g 65532 -m 0750 /var/log/kilngate
-RUN install -d -o 65532 -g 65532 -m 0700 /var/lib/kilngate
+RUN install -d -o 65532 -g 65532 -m 0750 /var/log/kilngate /var/lib/kilngate
 ENV PATH=/opt/kilngate/bin:$PATH PYTHONUNBUFFERED=1
 # A number, so that Kubernetes' runAsNonRoot can judge it. Give the daemon's socket this group: buildkitd --group 65532.
 USER 65532:65532

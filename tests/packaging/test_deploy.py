@@ -42,13 +42,12 @@ def test_the_image_runs_as_nobody_in_particular_and_stops_in_peace() -> None:
     assert 'CMD ["kilngate", "healthcheck"]' in text
 
 
-def test_the_audit_volume_belongs_to_the_one_who_writes_it() -> None:
+def test_the_volumes_belong_to_the_one_who_writes_them() -> None:
     text = (ROOT / "Dockerfile").read_text()
     user, group = re.findall(r"(?m)^USER ([0-9]+):([0-9]+)$", text)[0]
 
     # Docker gives a new volume the owner that its directory has in the image.
-    assert f"RUN install -d -o {user} -g {group} -m 0750 /var/log/kilngate\n" in text
-    assert f"RUN install -d -o {user} -g {group} -m 0700 /var/lib/kilngate\n" in text
+    assert f"RUN install -d -o {user} -g {group} -m 0750 /var/log/kilngate /var/lib/kilngate\n" in text
     assert "audit:/var/log/kilngate" in services()["kilngate"]["volumes"]
 
 
