@@ -7,7 +7,7 @@ from typing import Final
 from proxy.edge.proxy_header import SIGNATURE_2
 from proxy.http2.frames import PREFACE
 
-# Enough of an HTTP/1.1 request to know it for one: a method, known or not. HTTP/2 took `PRI` for itself (RFC 9113 11.6).
+# Enough of an HTTP/1.1 request to know it for one: a method, known or not. `PRI` is for HTTP/2 alone (RFC 9113 11.6).
 _METHOD: Final = re.compile(rb"(?!PRI )[A-Z]{1,16}(?: |\Z)")
 
 
