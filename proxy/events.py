@@ -262,10 +262,14 @@ class CertificateIssued:
 
 @dataclass(frozen=True, slots=True)
 class RevocationsTaken:
-    """Revocations of issued certificates took effect here: `revoked` in all, `ended` connections were live."""
+    """Revocations of issued certificates took effect here: `revoked` in all, `ended` connections were live.
+
+    `serials` are those that were not known before, in hexadecimal.
+    """
 
     revoked: int
     ended: int
+    serials: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ the relay look at it, send what came of it. A side whose socket is full stops th
 reading of the other side; that, and the windows of HTTP/2, bound what is held.
 """
 
-import socket
 from contextlib import suppress
 
 from proxy.call.conversation import TOO_MUCH_FROM_A_STRANGER, Conversation
 from proxy.call.world import TakeStart, no_start
 from proxy.edge.arrival import Arrival
-from proxy.edge.host import READ_OCTETS, Host
+from proxy.edge.farewell import LINGER_NS, has_left, say_goodbye
+from proxy.edge.host import Host
 from proxy.edge.tls_records import PeerClosed, TlsConnection
 from proxy.edge.upstream_link import UpstreamLink
 from proxy.edge.watch import Watch
@@ -33,8 +33,6 @@ SILENCE_NS = 30 * SECOND_NS
 PONG_NS = 15 * SECOND_NS
 QUIET_NS = 5 * SECOND_NS
 IDLE_NS = 15 * 60 * SECOND_NS
-# A caller gets this long to read our last words before the socket goes.
-LINGER_NS = 2 * SECOND_NS
 PROGRESS_NS = 5 * SECOND_NS
 
 _FAULTS = {
@@ -302,7 +300,7 @@ class Downstream:
         """Look after deadlines; called about once a second."""
         if self._ending:
             if now_ns - self._ending[2] > LINGER_NS:
-                self._close(self._ending[0], self._ending[1])
+                self._close_as_ended()
             return
         self._conversation.tick(now_ns)
         self._relay.tick(now_ns)
@@ -410,27 +408,20 @@ class Downstream:
             self._close(fault, detail)
 
     def _linger(self) -> None:
-        """All is said: wait until the caller has read it, else the kernel may throw it away with a reset."""
+        """All is said: wait until the caller has read it."""
         self._caller_watch.write(False)
-        try:
-            self._tls.say_goodbye()
-            self._tls.flush()
-            self._sock.shutdown(socket.SHUT_WR)
-        except (OSError, PeerClosed):
-            fault, detail, _ = self._ending or (None, "", 0)
-            self._close(fault, detail)
-            return
-        self._caller_watch.read(True)
+        if say_goodbye(self._tls, self._sock):
+            self._caller_watch.read(True)
+        else:
+            self._close_as_ended()
 
     def _discard(self) -> None:
+        if has_left(self._sock):
+            self._close_as_ended()
+
+    def _close_as_ended(self) -> None:
         fault, detail, _ = self._ending or (None, "", 0)
-        try:
-            if not self._sock.recv(READ_OCTETS):
-                self._close(fault, detail)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._close(fault, detail)
+        self._close(fault, detail)
 
     def _close_link(self) -> None:
         """Close the daemon's side: it ends whatever it still does for this caller."""

@@ -153,12 +153,13 @@ class Desk:
     def _take(self, revoked: Sequence[Revoked]) -> None:
         if self._revocations.is_known and list(revoked) == list(self._revoked):
             return
-        is_news = bool(revoked or self._revoked)
+        news = tuple(f"{each.serial:x}" for each in revoked if not self._revocations.has(each.serial))
+        is_changed = bool(revoked or self._revoked)
         self._revoked = revoked
         self._revocations.take(frozenset(each.serial for each in revoked))
         ended = self._taken()
-        if is_news:
-            self._emit(RevocationsTaken(len(revoked), ended))
+        if is_changed:
+            self._emit(RevocationsTaken(len(revoked), ended, news))
 
     async def _count(self) -> None:
         turn = 0

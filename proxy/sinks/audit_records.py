@@ -166,7 +166,8 @@ def _certificate_issued(event: said.CertificateIssued) -> Body:
 
 
 def _revocations_taken(event: said.RevocationsTaken) -> Body:
-    return {"event": "revocations-taken", "revoked": event.revoked, "connections_ended": event.ended}
+    told: Body = {"event": "revocations-taken", "revoked": event.revoked, "connections_ended": event.ended}
+    return told | {"serials": list(event.serials[:64])}
 
 
 def _handshake_ended(event: said.HandshakeEnded) -> Body:

@@ -78,7 +78,7 @@ def every_event(text: str = "text") -> list[Event]:
         said.BuildEnded(CALL, who, what, BuildResult.ERROR, Code.UNKNOWN, SECOND_NS, said.BuildSteps(4, 1, 3, 0)),
         said.ApiAnswered(CALL, who, text, Endpoint.CERTIFICATES, 401, SECOND_NS, Reason.TOKEN_USED, text),
         said.CertificateIssued(CALL, who, text, Kind.PERSON, "7f", "ab", SECOND_NS),
-        said.RevocationsTaken(3, 1),
+        said.RevocationsTaken(3, 1, ("7f",)),
         said.CertificatesCounted((("ab", 2),)),
         said.StoreChanged(False, text),
         said.TokenKeysFetched(text, 2, SECOND_NS),

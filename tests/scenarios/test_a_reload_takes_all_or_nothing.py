@@ -124,7 +124,7 @@ def test_another_socket_of_a_daemon_is_looked_at_when_a_reload_names_it(start_do
     assert f"{tmp_path}/daemon.sock is world-writable" in door.log
 
 
-def test_a_list_that_was_written_anew_judges_the_next_call_of_an_open_connection(
+def test_a_list_that_was_written_anew_ends_an_open_connection_and_judges_the_next_one(
     start_door: StartDoor, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     people = People(tmp_path)
@@ -137,10 +137,14 @@ def test_a_list_that_was_written_anew_judges_the_next_call_of_an_open_connection
         people.revoke(alice)
         unread = client.call(3, HEALTH).status(3)
         door.reload()
-        after = client.call(5, HEALTH)
+        ended = client.hear_end()
+    with H2Client(door.address, tls_context(people.ca, alice)) as client:
+        client.greet()
+        after = client.call(1, HEALTH)
 
-    assert (before, unread, after.status(5)) == ("0", "0", "16")
-    assert dict(after.heads[5])[b"grpc-message"].startswith(f"[KG-{Reason.CERTIFICATE_REVOKED.number}]".encode())
+    assert (before, unread, after.status(1)) == ("0", "0", "16")
+    assert ended.goaway is not None
+    assert dict(after.heads[1])[b"grpc-message"].startswith(f"[KG-{Reason.CERTIFICATE_REVOKED.number}]".encode())
 
 
 def test_a_certificate_that_was_renewed_is_shown_to_the_next_caller_and_nobody_is_cut_off(

@@ -7,11 +7,13 @@ log, or among the metrics.
 
 import secrets
 from pathlib import Path
+from typing import Any
 
 from proxy.lab.context import write_context
 from tests.conftest import NewBuilder, StartDoor
 from tests.helpers.builders import Builder
 from tests.helpers.credentials import People
+from tests.helpers.exchange import exchange, token_of
 from tests.helpers.tokens import Issuer, token_door
 
 STEPS = """\
@@ -48,3 +50,21 @@ def test_secrets_arguments_tokens_and_contents_stay_out_of_every_log(
     assert "payments" in told
     canaries = {secret, argument, file, content, token_id, *token.split("."), *bad_token.split(".")}
     assert {word for word in canaries if word in told} == set()
+
+
+def test_a_token_that_is_exchanged_and_what_came_with_it_stay_out_of_every_log_and_of_the_store(
+    start_door: StartDoor, issuing: dict[str, Any], people: People, issuers: dict[str, Issuer], tmp_path: Path
+) -> None:
+    store = tmp_path / "store.db"
+    door = start_door(**issuing, store={"file": str(store)})
+    good, bad = token_of("github", issuers["github"]), token_of("github", issuers["github"], repository_id="1")
+
+    said = [exchange(tmp_path / str(n), door.address, people.ca, token) for n, token in enumerate((good, good, bad))]
+    told = "".join((door.log, door.audit, door.ask("/metrics"), *(each.text for each in said[1:])))
+    door.stop()
+
+    kept = store.read_bytes()
+    assert [each.status for each in said] == [200, 401, 403]
+    request = (tmp_path / "0" / "request.pem").read_text()
+    canaries = {*good.split("."), *bad.split("."), *request.splitlines()[1:-1], "PRIVATE KEY"}
+    assert {word for word in canaries if word in told or word.encode() in kept} == set()

@@ -7,13 +7,13 @@ Source: docs.python.org, asyncio "Transports and Protocols".
 """
 
 import asyncio
-import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from proxy.call.world import Emit
 from proxy.edge.arrival import Arrival
-from proxy.edge.host import READ_OCTETS, Host
+from proxy.edge.farewell import LINGER_NS, has_left, say_goodbye
+from proxy.edge.host import Host
 from proxy.edge.tls_records import PeerClosed, TlsConnection
 from proxy.edge.watch import Watch
 from proxy.errors import Refused
@@ -23,8 +23,6 @@ from proxy.units import SECOND_NS
 
 # Request and answer together; an answer may wait for the keys of a token's issuer.
 WHOLE_NS = 30 * SECOND_NS
-# A caller gets this long to read the answer before the socket goes.
-LINGER_NS = 2 * SECOND_NS
 HIGH_OCTETS, LOW_OCTETS = 64 * 1024, 16 * 1024
 
 
@@ -47,8 +45,6 @@ class Visitor(asyncio.Transport):
         self._opened_ns, self._begun_ns = arrival.opened_ns, host.now_ns()
         self._is_heard = self._is_paused = self._has_ended = self._is_told_full = self._is_over = False
         self._closing_ns = 0
-        self._fault: ConnectionFault | None = None
-        self._detail = ""
         self._watch = Watch(host.poller, self._sock.fileno(), self._receive, self._flush)
         self._watch.read(True)
         host.loop.call_soon(self._begin, protocol, start)
@@ -137,7 +133,7 @@ class Visitor(asyncio.Transport):
 
     def abort(self) -> None:
         """Close at once."""
-        self._lose(self._fault, self._detail)
+        self._lose(None)
 
     # --- what the listener asks -------------------------------------------------------------
 
@@ -145,7 +141,7 @@ class Visitor(asyncio.Transport):
         """Look after deadlines; called about once a second."""
         if self._closing_ns:
             if now_ns - self._closing_ns > LINGER_NS:
-                self._lose(self._fault, self._detail)
+                self._lose(None)
             return
         if self._has_ended and not self._is_heard:
             self._lose(None, "closed in the middle of a request")
@@ -202,7 +198,7 @@ class Visitor(asyncio.Transport):
         try:
             is_out = self._tls.flush()
         except PeerClosed as closed:
-            self._lose(self._fault, closed.detail)
+            self._lose(None, closed.detail)
             return
         if is_out and self._closing_ns:
             self._linger()
@@ -226,28 +222,18 @@ class Visitor(asyncio.Transport):
     # --- the end ----------------------------------------------------------------------------
 
     def _linger(self) -> None:
-        """All is said: wait until the caller has read it, else the kernel may throw it away with a reset."""
+        """All is said: wait until the caller has read it."""
         self._watch.write(False)
-        try:
-            self._tls.say_goodbye()
-            self._tls.flush()
-            self._sock.shutdown(socket.SHUT_WR)
-        except (OSError, PeerClosed):
-            self._lose(self._fault, self._detail)
-            return
-        self._watch.read(True)
+        if say_goodbye(self._tls, self._sock):
+            self._watch.read(True)
+        else:
+            self._lose(None)
 
     def _discard(self) -> None:
-        try:
-            if self._sock.recv(READ_OCTETS):
-                return
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
-        self._lose(self._fault, self._detail)
+        if has_left(self._sock):
+            self._lose(None)
 
-    def _lose(self, fault: ConnectionFault | None, detail: str) -> None:
+    def _lose(self, fault: ConnectionFault | None, detail: str = "") -> None:
         if self._is_over:
             return
         self._is_over = True

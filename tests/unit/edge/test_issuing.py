@@ -155,7 +155,7 @@ def test_a_revocation_is_taken_and_everybody_judged_anew() -> None:
             before = story.judged
             await story.store.revoke(Target(serial=serial), now_ns=time.time_ns())
 
-            assert await story.heard(RevocationsTaken) == [RevocationsTaken(1, 7)]
+            assert await story.heard(RevocationsTaken) == [RevocationsTaken(1, 7, (f"{serial:x}",))]
             assert story.revocations.has(serial)
             assert story.judged == before + 1
 

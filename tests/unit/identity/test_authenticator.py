@@ -35,6 +35,11 @@ class Answers:
             raise self.answer
         return self.answer
 
+    def check_withdrawn(self, presented: PresentedCertificate) -> None:
+        assert presented is CERTIFICATE
+        if isinstance(self.answer, Refused):
+            raise self.answer
+
     def explain(self, shown: Credentials) -> list[str]:
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -203,6 +208,23 @@ def test_judging_one_caller_again_forgets_no_other() -> None:
     judge.authenticate(shown[0], now_wall_ns=NOW_NS)
 
     assert len(method.asked) == REMEMBERED_LIMIT + 1
+
+
+def test_a_certificate_that_any_method_took_back_is_withdrawn() -> None:
+    revoked = Refused(Reason.CERTIFICATE_REVOKED, subject="alice")
+
+    assert authenticator(by_certificate(), by_token()).withdrawn(CERTIFICATE) is None
+    assert authenticator(by_token(), by_certificate(revoked)).withdrawn(CERTIFICATE) is revoked
+
+
+def test_what_is_forgotten_is_judged_anew() -> None:
+    method = by_certificate()
+    judge = authenticator(method)
+    judge.authenticate(CERTIFICATE_ONLY, now_wall_ns=NOW_NS)
+    judge.forget()
+    judge.authenticate(CERTIFICATE_ONLY, now_wall_ns=NOW_NS)
+
+    assert len(method.asked) == 2
 
 
 def test_no_token_is_kept_or_shown() -> None:

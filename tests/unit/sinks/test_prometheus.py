@@ -195,7 +195,7 @@ def test_issued_certificates_count_by_tenant_kind_and_authority() -> None:
 
 def test_revocations_and_a_store_that_is_away_show() -> None:
     one = sink()
-    one(said.RevocationsTaken(4, 1))
+    one(said.RevocationsTaken(4, 1, ("7f",)))
     one(said.StoreChanged(False, "disk full"))
 
     assert value(one, "kilngate_certificates_revoked") == 4

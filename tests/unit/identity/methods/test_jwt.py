@@ -8,7 +8,7 @@ import pytest
 
 from proxy.caller import Caller, Kind, Role
 from proxy.errors import KeysNeeded, Refused
-from proxy.identity.credentials import Credentials
+from proxy.identity.credentials import Credentials, PresentedCertificate
 from proxy.identity.keyset import KeySets
 from proxy.identity.methods.jwt import Config, Jwt
 from proxy.reasons import Reason
@@ -264,3 +264,7 @@ def test_an_operator_reads_how_the_rules_see_a_token_even_a_forged_one() -> None
 )
 def test_the_operator_is_told_which_issuers_token_was_refused(claims: dict[str, object], detail: str) -> None:
     assert refusal(KEY.sign(github_claims(**claims))).detail == detail
+
+
+def test_a_certificate_is_nothing_that_tokens_take_back() -> None:
+    method().check_withdrawn(PresentedCertificate((b"leaf",)))
