@@ -60,6 +60,7 @@ def command(certificate: str | None, token_file: str | None, config: str, output
 def _revocations(bundle: "Bundle") -> "LiveRevocations":
     """Return what the store says; nothing is known if it cannot be read, and then issued certificates are refused."""
     import asyncio
+    from contextlib import aclosing
 
     from proxy.identity.issued import LiveRevocations
     from proxy.store.interface import StoreAway
@@ -72,7 +73,8 @@ def _revocations(bundle: "Bundle") -> "LiveRevocations":
     async def ask(store: SqliteStore) -> None:
         try:
             await store.open()
-            found.take(frozenset(each.serial for each in await anext(store.watch())))
+            async with aclosing(store.watch()) as watching:
+                found.take(frozenset(each.serial for each in await anext(watching)))
         except StoreAway as away:
             click.echo(f"store: {away}", err=True)
         finally:
@@ -163,6 +165,7 @@ def _said_of(caller: "Caller") -> dict[str, str]:
         "tenant": caller.tenant,
         "role": caller.role.label,
         "policy": caller.policy,
+        **({"kind": caller.kind.value} if caller.kind else {}),
         "holds for": "ever" if caller.judged_until_ns == FOREVER_NS else said(left_ns),
     }
 

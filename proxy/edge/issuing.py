@@ -6,6 +6,7 @@ The store may go away: then nothing is issued, what was revoked stays so, and bu
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -68,7 +69,8 @@ class Desk:
         """Open the store and take its revocations, so that the first caller is judged by them; or say why not."""
         try:
             await self._store.open()
-            self._take(await anext(self._store.watch()))
+            async with aclosing(self._store.watch()) as watching:
+                self._take(await anext(watching))
         except StoreAway as away:
             self._set_fault(str(away))
         else:

@@ -4,7 +4,7 @@ Certificates are recorded before anybody gets them, so that what is not in the s
 Times are wall-clock nanoseconds.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 from proxy.issuer.records import Exchange, Issued, Revoked, Target
@@ -54,7 +54,7 @@ class Store(Protocol):
             StoreAway: nothing was revoked.
         """
 
-    def watch(self) -> AsyncIterator[Sequence[Revoked]]:
+    def watch(self) -> AsyncGenerator[Sequence[Revoked], None]:
         """Give all revocations now, and all again after every change, whoever made it, within two seconds.
 
         Raises:

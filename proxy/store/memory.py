@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from proxy.issuer.records import KEPT_AFTER_END_NS, Exchange, Issued, Revoked, Target
 from proxy.store.interface import TokenCutOff, TokenUsed
@@ -50,7 +50,7 @@ class MemoryStore:
             self._changed.notify_all()
         return made
 
-    async def watch(self) -> AsyncIterator[Sequence[Revoked]]:
+    async def watch(self) -> AsyncGenerator[Sequence[Revoked], None]:
         """See `Store`."""
         while True:
             given = self._revoked

@@ -10,7 +10,7 @@ Source: sqlite.org/wal.html, sqlite.org/pragma.html.
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -81,7 +81,7 @@ class SqliteStore:
         """See `Store`."""
         return await self._in_thread(self._file.revoke, target, now_ns)
 
-    async def watch(self) -> AsyncIterator[Sequence[Revoked]]:
+    async def watch(self) -> AsyncGenerator[Sequence[Revoked], None]:
         """See `Store`."""
         known = -1
         while True:
@@ -208,7 +208,9 @@ class _File:
         [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if (tables or application) and application != APPLICATION_ID:
             raise StoreAway(f"{self._path} is a file of something else")
-        connection.execute("PRAGMA journal_mode = WAL")
+        [mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreAway(f"{self._path} is on a file system that SQLite cannot share (WAL); use a local disk")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:

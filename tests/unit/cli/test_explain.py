@@ -1,5 +1,6 @@
 """`kilngate explain`: the verdict that a call would get, and why."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -8,13 +9,18 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
 
 from proxy.cli import main
 from proxy.cli.exits import CONFIG, FAILED, OK, USAGE
+from proxy.issuer.records import Exchange, Target
+from proxy.issuer.records import Issued as RecordOfIssued
 from proxy.policy.engine import Policy
 from proxy.policy.settings import PolicySettings
-from tests.helpers.certificates import DAY, SERVER_AUTH, Authority, uri
+from proxy.store.sqlite import SqliteStore
+from tests.helpers.certificates import DAY, SERVER_AUTH, Authority, Issued, uri
 from tests.helpers.issuer import Fault, issuer_in_thread
+from tests.helpers.issuing import issued_by
 from tests.helpers.signing import AUDIENCE, claims, key_set, new_key
 
 ISSUER = "https://issuer.example.com"
@@ -222,3 +228,58 @@ def test_a_file_that_is_no_certificate_is_named(explain: Explain) -> None:
 
 def test_settings_with_a_mistake_are_refused_first(explain: Explain) -> None:
     assert explain(token=token(), audiences=[]).exit_code == CONFIG
+
+
+# --- certificates that kilngate issued -------------------------------------------------------
+
+
+def issuing_farm(home: Path) -> tuple[Path, Path]:
+    """Return settings of a farm that issues certificates, and a certificate that it could have issued."""
+    issuer = AUTHORITY.intermediate("Issuer")
+    AUTHORITY.server("farm.test").write(home, "server")
+    Issued(issuer.certificate, issuer.key).write(home, "issuer")
+    (home / "ca.pem").write_bytes(AUTHORITY.pem)
+    alice = issued_by(issuer).write(home, "alice")[0]
+    settings = {
+        "tls": {"certificate_file": "server.pem", "key_file": "server.key"},
+        "listen": {"address": "127.0.0.1:8443"},
+        "auth": [{"type": "mtls", "ca_file": "ca.pem", "issued": True}],
+        "issuer": {
+            "trust_domain": "farm.test",
+            "authorities": [{"certificate_file": "issuer.pem", "key_file": "issuer.key"}],
+        },
+        "store": {"file": "store.db"},
+        "tenants": {"payments": {}},
+    }
+    (home / "kilngate.yaml").write_text(json.dumps(settings))
+    return home / "kilngate.yaml", alice
+
+
+def test_an_issued_certificate_is_let_in_as_what_it_says_unless_the_store_knows_better(tmp_path: Path) -> None:
+    settings, alice = issuing_farm(tmp_path)
+    line = ["explain", "-o", "json", "--config", str(settings), "--certificate", str(alice)]
+    serial = x509.load_pem_x509_certificate(alice.read_bytes()).serial_number
+
+    async def keep(*, revoked: bool) -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        await store.open()
+        if revoked:
+            now_ns = time.time_ns()
+            record = RecordOfIssued(serial, "", "payments", "person", "alice", "builder", "idp", "r", now_ns, now_ns)
+            await store.issue(record, Exchange(0, 0))
+            await store.revoke(Target(serial=serial), now_ns=now_ns)
+        await store.close()
+
+    without = CliRunner().invoke(main, line)
+    asyncio.run(keep(revoked=False))
+    good = CliRunner().invoke(main, line)
+    asyncio.run(keep(revoked=True))
+    bad = CliRunner().invoke(main, line)
+
+    assert (without.exit_code, json.loads(without.stdout)["reason"]) == (FAILED, "revocation-unknown")
+    assert good.exit_code == OK
+    assert json.loads(good.stdout)["kind"] == "person"
+    assert json.loads(good.stdout)["rules"] == [
+        "mtls: issued by this farm: the certificate itself says tenant and role"
+    ]
+    assert (bad.exit_code, json.loads(bad.stdout)["reason"]) == (FAILED, "certificate-revoked")
