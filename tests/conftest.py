@@ -173,6 +173,17 @@ def start_door(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def new_builder(buildx: Buildx, people: People) -> NewBuilder:
     """Create a builder: `new_builder(door)` is payments' own; `shown` and `address` may be others."""
+    return builders_of(buildx, people)
+
+
+@pytest.fixture
+def newest_builder(every_buildx: list[Buildx], people: People) -> NewBuilder:
+    """Create builders of the newest buildx alone, where its version makes no difference."""
+    return builders_of(every_buildx[-1], people)
+
+
+def builders_of(buildx: Buildx, people: People) -> NewBuilder:
+    """Return what creates builders in one version of buildx."""
 
     def create(door: Door, shown: Shown | None = None) -> Builder:
         name = f"farm-{next(numbers)}"

@@ -24,9 +24,9 @@ from proxy.store.interface import Store, StoreAway, TokenCutOff, TokenUsed
 
 SERIAL_BITS = 128
 AGAIN_S = 1.0
-COUNT_S = 10.0
+COUNT_S = 5.0
 # How many counts pass until what is over is forgotten.
-SWEEP_EVERY = 6
+SWEEP_EVERY = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def key_id(authority: Shown) -> str:
 
 def test_old_and_new_certificates_build_until_the_old_authority_is_dropped(
     start_door: StartDoor,
-    new_builder: NewBuilder,
+    newest_builder: NewBuilder,
     issuing: dict[str, Any],
     people: People,
     issuers: dict[str, Issuer],
@@ -45,7 +45,7 @@ def test_old_and_new_certificates_build_until_the_old_authority_is_dropped(
     door.write_settings()
     door.reload()
     second = exchange(tmp_path / "second", door.address, people.ca, token_of("github", issuers["github"])).shown
-    both = [new_builder(door, shown).build(context) for shown in (first, second)]
+    both = [newest_builder(door, shown).build(context) for shown in (first, second)]
     users = kilngate("certificates", *config, "--authority", key_id(old))
     door.wait_metric(VALID, {"authority": key_id(old)}, lambda now: now == 1, timeout_s=20)
     door.wait_metric(VALID, {"authority": key_id(new)}, lambda now: now == 1, timeout_s=20)
@@ -56,7 +56,7 @@ def test_old_and_new_certificates_build_until_the_old_authority_is_dropped(
     door.settings["issuer"]["authorities"] = [files_of(new)]
     door.write_settings()
     door.reload()
-    late = new_builder(door, second).build(context)
+    late = newest_builder(door, second).build(context)
 
     assert [done.returncode for done in both] == [0, 0], both
     assert "alice@farm.test" in users.stdout

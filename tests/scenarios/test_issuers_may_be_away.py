@@ -66,7 +66,7 @@ def test_a_login_while_the_issuer_is_down_is_told_so_and_works_when_it_is_back(
 
 def test_a_build_and_its_certificate_outlive_the_issuer(
     start_door: StartDoor,
-    new_builder: NewBuilder,
+    newest_builder: NewBuilder,
     settings: dict[str, Any],
     people: People,
     issuers: dict[str, Issuer],
@@ -81,7 +81,7 @@ def test_a_build_and_its_certificate_outlive_the_issuer(
         child.wait_ready(lambda: is_taken(port), 20)
         door = start_door(**issuing_settings(settings, people.issuer("gone"), urls))
         shown = exchange(tmp_path / "shown", door.address, people.ca, token_of("people", away)).shown
-        builder = new_builder(door, shown)
+        builder = newest_builder(door, shown)
         with builder.building(context) as running:
             wait_step(step, runs=True, timeout_s=30)
             child.stop()

@@ -24,7 +24,6 @@ import pytest
 from proxy.lab.client import Buildx
 from proxy.lab.context import small
 from proxy.reasons import Reason
-from tests.conftest import StartDoor
 from tests.helpers.builders import Builder, Done
 from tests.helpers.credentials import People
 from tests.helpers.door import Door
@@ -38,9 +37,19 @@ CLIENTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def farm(issuing: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A door that issues certificates."""
+    directory = tmp_path_factory.mktemp("script")
+    running = Door(directory, {**issuing, "store": {"file": str(directory / "store.db")}})
+    yield running
+    running.stop()
+
+
 @pytest.fixture
-def farm(start_door: StartDoor, issuing: dict[str, Any], tmp_path: Path) -> Door:
-    return start_door(**issuing, store={"file": str(tmp_path / "store.db")})
+def newest(every_buildx: list[Buildx]) -> Buildx:
+    """The newest buildx, where its version makes no difference."""
+    return every_buildx[-1]
 
 
 def machine(directory: Path, buildx: Buildx, client: str) -> dict[str, str]:
@@ -110,9 +119,9 @@ def test_a_job_that_has_its_token_builds(
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_refusal_is_told_in_the_farm_s_own_words(
-    farm: Door, buildx: Buildx, people: People, issuers: dict[str, Issuer], tmp_path: Path, client: str
+    farm: Door, newest: Buildx, people: People, issuers: dict[str, Issuer], tmp_path: Path, client: str
 ) -> None:
-    environment = machine(tmp_path / "machine", buildx, client)
+    environment = machine(tmp_path / "machine", newest, client)
     script = fetch_script(farm, people, tmp_path)
     token = token_of("gitlab", issuers["gitlab"], project_id="23")
 
@@ -135,9 +144,9 @@ def test_a_refusal_is_told_in_the_farm_s_own_words(
     ],
 )
 def test_what_is_missing_is_said(
-    farm: Door, buildx: Buildx, people: People, tmp_path: Path, given: dict[str, str], said: str
+    farm: Door, newest: Buildx, people: People, tmp_path: Path, given: dict[str, str], said: str
 ) -> None:
-    environment = machine(tmp_path / "machine", buildx, "curl")
+    environment = machine(tmp_path / "machine", newest, "curl")
     script = fetch_script(farm, people, tmp_path)
 
     done = run(script, environment, people, **given)
@@ -147,13 +156,13 @@ def test_what_is_missing_is_said(
 
 def test_a_job_on_github_needs_no_token_of_its_own(
     farm: Door,
-    buildx: Buildx,
+    newest: Buildx,
     people: People,
     issuers: dict[str, Issuer],
     busybox: Path,
     tmp_path: Path,
 ) -> None:
-    environment = machine(tmp_path / "machine", buildx, "curl")
+    environment = machine(tmp_path / "machine", newest, "curl")
     script = fetch_script(farm, people, tmp_path)
     with github(people, issuers["github"]) as (url, secret):
         environment |= {
@@ -165,7 +174,7 @@ def test_a_job_on_github_needs_no_token_of_its_own(
         }
         done = run(script, environment, people)
 
-    own = Buildx(buildx.docker, Path(environment["DOCKER_CONFIG"]), buildx.version)
+    own = Buildx(newest.docker, Path(environment["DOCKER_CONFIG"]), newest.version)
     assert done.returncode == 0, done.stdout
     assert Builder(own, "farm").build(small(tmp_path / "context", busybox, secrets.token_hex())).returncode == 0
 

@@ -9,6 +9,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from proxy.call.conversation import MOST_RETRIES
 from proxy.call.identifying import Identifying
 from proxy.call.world import World
 from proxy.caller import Caller, Kind
@@ -26,8 +27,6 @@ from proxy.identity.tokens.compact import read_bearer
 from proxy.reasons import Reason
 
 BODY_OCTETS = 64 * 1024
-# A caller whose issuer's keys were fetched in vain is told so; it does not wait again.
-MOST_RETRIES = 2
 ENDPOINTS = {
     "/v1/certificates": Endpoint.CERTIFICATES,
     "/v1/ca.pem": Endpoint.CA,
@@ -132,7 +131,7 @@ class Api:
         self, request: web.Request, visit: _Visit, status: int, duration_ns: int, refused: Refused | None
     ) -> None:
         endpoint = ENDPOINTS.get(request.path, Endpoint.UNKNOWN)
-        reason, detail = (refused.reason, refused.detail) if refused else (None, "")
+        reason, detail = (refused.reason, refused.account) if refused else (None, "")
         self._world.emit(
             ApiAnswered(visit.call, visit.caller, visit.visitor.peer, endpoint, status, duration_ns, reason, detail)
         )

@@ -74,6 +74,6 @@ def tell_refusal(transport: object, refused: Refused) -> web.StreamResponse:
     answered = refusal(refused, call)
     transport.heard()
     transport.emit(
-        ApiAnswered(call, None, transport.peer, Endpoint.UNKNOWN, answered.status, 0, refused.reason, refused.detail)
+        ApiAnswered(call, None, transport.peer, Endpoint.UNKNOWN, answered.status, 0, refused.reason, refused.account)
     )
     return answered
