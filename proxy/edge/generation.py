@@ -107,16 +107,21 @@ def _issuer(bundle: Bundle) -> Issuer | None:
         return None
     files = bundle.files
     authorities = [Authority.read(files[each.certificate_file], files[each.key_file]) for each in wanted.authorities]
-    return Issuer(wanted.trust_domain, authorities, wanted.lifetimes)
+    return Issuer(wanted.trust_domain, authorities, wanted.lifetimes, _policies_of_tenants(bundle.settings))
 
 
 def _trust(issuer: Issuer, settings: Settings, revocations: LiveRevocations) -> Trust:
     return Trust(
         domain=issuer.domain,
         authorities=frozenset(authority.der for authority in issuer.authorities),
-        tenants=frozenset(settings.tenants),
+        tenants=_policies_of_tenants(settings),
+        policies=frozenset(settings.all_policies()),
         revocations=revocations,
     )
+
+
+def _policies_of_tenants(settings: Settings) -> Mapping[str, str]:
+    return {name: tenant.policy for name, tenant in settings.tenants.items()}
 
 
 def _loaded(role: str, pem: bytes) -> Iterable[Event]:

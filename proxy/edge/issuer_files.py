@@ -54,7 +54,7 @@ def _tried(settings: Settings, authority: Authority, now_wall_ns: int) -> bytes:
     assert settings.issuer is not None
     tenant = next(iter(settings.tenants), "nobody")
     uri = write_uri(settings.issuer.trust_domain, Name(tenant, Kind.MACHINE, "check-config"))
-    grant = Grant(role="viewer", method="check-config", rule="none")
+    grant = Grant(role="viewer", policy=None, method="check-config", rule="none")
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     begins_ns = min(now_wall_ns, authority.ends_ns - SHORTEST_NS)
     order = Order(key, uri, "check-config", grant, begins_ns, begins_ns + SHORTEST_NS)

@@ -1,7 +1,7 @@
 """Certificates of our own issuer: they say themselves who their owner is, so that no second set of rules is needed.
 
 Tenant, kind and subject stand in a SPIFFE id, `spiffe://DOMAIN/tenant/TENANT/KIND/SUBJECT`, where the
-subject is escaped: it stays one segment whatever a token names. Role and rule stand in the subject's
+subject is escaped: it stays one segment whatever a token names. Role, policy and rule stand in the subject's
 `description`, as JSON. Both are believed only if one of our own authorities signed the certificate
 itself: who else has an authority below the same root cannot write them.
 
@@ -12,6 +12,7 @@ Source: SPIFFE-ID 2.2 (characters of a path segment); X.520 6.5.1 (description, 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -41,9 +42,13 @@ class Name(NamedTuple):
 
 
 class Grant(Record):
-    """What its owner was granted, and by which rule of which method."""
+    """What its owner was granted, and by which rule of which method.
+
+    `policy` is that of the rule; None is the tenant's own, whichever that is when the certificate is shown.
+    """
 
     role: RoleName
+    policy: str | None
     method: str
     rule: str
 
@@ -146,18 +151,23 @@ class LiveRevocations:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose certificates are believed: `authorities` are certificates in DER, `tenants` those of the settings."""
+    """Whose certificates are believed: `authorities` are certificates in DER.
+
+    `tenants` are those of the settings, each with the name of its own policy; `policies` are the names of all.
+    """
 
     domain: str
     authorities: frozenset[bytes]
-    tenants: frozenset[str]
+    tenants: Mapping[str, str]
+    policies: frozenset[str]
     revocations: LiveRevocations
 
     def caller(self, der: bytes, certificate: Certificate, *, method: str) -> Caller:
         """Return whom an issued certificate names; it was found good and is not revoked.
 
         Raises:
-            Refused: REVOCATION_UNKNOWN, CERTIFICATE_INVALID, or NO_RULE_MATCHED for a tenant that is no more.
+            Refused: REVOCATION_UNKNOWN, CERTIFICATE_INVALID, or NO_RULE_MATCHED for a tenant or policy that
+                is no more.
         """
         if not self.revocations.is_known:
             detail = "the store has not told which certificates were revoked"
@@ -166,9 +176,13 @@ class Trust:
             name, grant = _only_name(self.domain, certificate), read_grant(der)
         except ValueError as error:
             raise Refused(Reason.CERTIFICATE_INVALID, subject=certificate.subject, why=str(error)) from None
-        if name.tenant not in self.tenants:
-            detail = f"{method}: issued to tenant {name.tenant}, which is not in the settings any more"
-            raise Refused(Reason.NO_RULE_MATCHED, detail=detail, subject=name.subject)
+        for what, known, given in (
+            ("tenant", self.tenants, name.tenant),
+            ("policy", self.policies, grant.policy),
+        ):
+            if given is not None and given not in known:
+                detail = f"{method}: issued with {what} {given}, which is not in the settings any more"
+                raise Refused(Reason.NO_RULE_MATCHED, detail=detail, subject=name.subject)
         return Caller(
             tenant=name.tenant,
             role=Role[grant.role.upper()],
@@ -176,6 +190,7 @@ class Trust:
             method=method,
             rule=f"{grant.method}/{grant.rule}",
             judged_until_ns=certificate.not_after_ns,
+            policy=grant.policy or self.tenants[name.tenant],
             kind=name.kind,
         )
 

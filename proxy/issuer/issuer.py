@@ -1,6 +1,6 @@
 """From a proven caller and a certificate request to a certificate, and to what must be remembered of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -23,11 +23,12 @@ LATEST_NS = 300 * SECOND_NS
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """One generation of the issuer. The first of `authorities` signs."""
+    """One generation of the issuer. The first of `authorities` signs; `tenants` are told with their own policies."""
 
     domain: str
     authorities: Sequence[Authority]
     lifetimes: Lifetimes
+    tenants: Mapping[str, str]
 
     def certify(self, caller: Caller, request: bytes, *, serial: int, now_ns: int) -> tuple[Issued, bytes]:
         """Return the record of a new certificate for `caller`, and its chain in PEM; nobody may get it unrecorded.
@@ -41,7 +42,7 @@ class Issuer:
             uri = write_uri(self.domain, Name(caller.tenant, kind, caller.subject))
         except ValueError as error:
             raise Refused(Reason.SUBJECT_UNFIT, detail=str(error), why=str(error)) from None
-        grant = Grant.model_validate({"role": caller.role.label, "method": caller.method, "rule": caller.rule})
+        grant = self._grant(caller)
         ends_ns = self._end(kind, now_ns)
         authority = self.authorities[0]
         chain = authority.sign(Order(key, uri, one_line(caller.subject), grant, now_ns, ends_ns), serial=serial)
@@ -58,6 +59,11 @@ class Issuer:
             not_after_ns=ends_ns,
         )
         return issued, chain
+
+    def _grant(self, caller: Caller) -> Grant:
+        is_own = caller.policy == self.tenants.get(caller.tenant)
+        said = {"role": caller.role.label, "policy": None if is_own else caller.policy}
+        return Grant.model_validate({**said, "method": caller.method, "rule": caller.rule})
 
     def _end(self, kind: Kind, now_ns: int) -> int:
         left_ns = self.authorities[0].ends_ns - now_ns

@@ -8,11 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from proxy.call.world import Generation
 from proxy.edge.api.application import Api
 from proxy.edge.api.facts import Facts
 from proxy.edge.host import Host
@@ -41,6 +40,7 @@ PATIENCE_S = 20.0
 ISSUER = "https://id.test"
 JOBS = "https://jobs.test"
 SERVER_NAME = "farm.test"
+TENANTS = {"payments": "default", "platform": "default"}
 Answer = TypeVar("Answer")
 Kinds = TypeVar("Kinds", bound=Event)
 
@@ -159,7 +159,7 @@ class ApiDoor:
         world = self.farm.world
         world.wall_ns = time.time_ns
         self.authenticator = self._authenticator()
-        world.generation = Generation(1, self.authenticator)
+        world.generation = replace(world.generation, number=1, authenticator=self.authenticator)
         self.api = Api(world, self.desk)
         self.api.facts = Facts(self.root.pem, (SERVER_NAME, "127.0.0.1"), {"server_names": [SERVER_NAME]})
         await self.api.start()
@@ -190,7 +190,7 @@ class ApiDoor:
 
     def _revoked(self) -> int:
         self.authenticator.forget()
-        self.farm.world.generation = Generation(2, self.authenticator)
+        self.farm.world.generation = replace(self.farm.world.generation, number=2)
         return self.listener.end_withdrawn(self.authenticator.withdrawn)
 
     def _authenticator(self) -> Authenticator:
@@ -198,9 +198,8 @@ class ApiDoor:
         trusted = frozenset({self.issuing.der})
         if self.is_issuing:
             authority = IssuingAuthority.read(self.issuing.pem, signed.key_pem)
-            self.desk.issuer = Issuer(DOMAIN, (authority,), Lifetimes())
-        tenants = frozenset({"payments", "platform"})
-        trust = Trust(DOMAIN, trusted, tenants, self.revocations)
+            self.desk.issuer = Issuer(DOMAIN, (authority,), Lifetimes(), TENANTS)
+        trust = Trust(DOMAIN, trusted, TENANTS, frozenset({"default"}), self.revocations)
         config = mtls.Config.model_validate({"type": "mtls", "name": "issued", "ca_file": "ca.pem", "issued": True})
         methods = [_tokens(ISSUER, "person", self.key), _tokens(JOBS, "ci", self.key)]
         keysets = KeySets(method.source for method in methods)

@@ -87,14 +87,15 @@ class Door:
             time.sleep(0.02)
         return value
 
-    def wait_audited(self, event: str, count: int = 1, timeout_s: float = 10) -> list[dict[str, Any]]:
-        """Wait until the audit log, which is written each second, has so many records of an event; return them."""
+    def wait_audited(self, event: str, subject: str | None = None, timeout_s: float = 10) -> list[dict[str, Any]]:
+        """Wait until the audit log, which is written each second, has an event, of that subject; return all it has."""
         deadline = time.monotonic() + timeout_s
         while True:
             records = [json.loads(line) for line in self.audit.splitlines()]
-            if len(found := [record for record in records if record["event"] == event]) >= count:
+            found = [record for record in records if record["event"] == event]
+            if found := [record for record in found if subject in (None, record.get("who", {}).get("subject"))]:
                 return found
-            assert time.monotonic() < deadline, f"{len(found)} of {count} records of {event} after {timeout_s} s"
+            assert time.monotonic() < deadline, f"no record of {event} after {timeout_s} s"
             time.sleep(0.05)
 
     def reload(self) -> None:

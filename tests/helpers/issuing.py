@@ -15,7 +15,7 @@ from tests.helpers.certificates import CLIENT_AUTH, DAY, Authority, Issued, now,
 
 DOMAIN = "farm.test"
 ALICE = Name("payments", Kind.PERSON, "alice@example.com")
-BUILDER = Grant(role="builder", method="idp", rule="rule-1")
+BUILDER = Grant(role="builder", policy=None, method="idp", rule="rule-1")
 _SIGNER = Authority.create("Issuer of tests")
 
 

@@ -7,6 +7,7 @@ tenant and role, without a second set of rules.
 
 import secrets
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from proxy.reasons import Reason
 from tests.conftest import NewBuilder, StartDoor
 from tests.helpers.credentials import People
 from tests.helpers.door import Door
-from tests.helpers.exchange import DONE, exchange, token_of
+from tests.helpers.exchange import DONE, exchange, rule, token_of
 from tests.helpers.tokens import Issuer
 
 WHO = {
@@ -46,11 +47,9 @@ def test_a_job_or_a_person_builds_with_a_certificate_for_its_token(
     tmp_path: Path,
     name: str,
 ) -> None:
-    tenant, kind, subject, rule = WHO[name]
+    tenant, kind, subject, named = WHO[name]
     builds = farm.metric("kilngate_builds_total", {"tenant": tenant, "result": "success"})
     issued = farm.metric("kilngate_certificates_issued_total", {"tenant": tenant, "kind": kind})
-
-    audited = len(farm.wait_audited("build-ended", 0))
 
     exchanged = exchange(tmp_path / name, farm.address, people.ca, token_of(name, issuers[name]))
     assert exchanged.status == DONE, exchanged.text
@@ -59,10 +58,9 @@ def test_a_job_or_a_person_builds_with_a_certificate_for_its_token(
     assert done.returncode == 0, done.stdout
     farm.wait_metric("kilngate_builds_total", {"tenant": tenant, "result": "success"}, lambda now: now == builds + 1)
     assert farm.metric("kilngate_certificates_issued_total", {"tenant": tenant, "kind": kind}) == issued + 1
-    made = farm.wait_audited("certificate-issued")[-1]
-    built = farm.wait_audited("build-ended", audited + 1)[-1]
-    assert (made["tenant"], made["what"]["kind"], made["who"]["subject"]) == (tenant, kind, subject)
-    assert (built["tenant"], built["who"]["subject"], built["who"]["rule"]) == (tenant, subject, rule)
+    made, built = (farm.wait_audited(event, subject)[-1] for event in ("certificate-issued", "build-ended"))
+    assert (made["tenant"], made["what"]["kind"]) == (tenant, kind)
+    assert (built["tenant"], built["who"]["rule"]) == (tenant, named)
 
 
 @pytest.mark.parametrize("name", ["github", "gitlab"])
@@ -114,3 +112,31 @@ def test_who_may_not_build_gets_no_certificate(
     exchanged = exchange(tmp_path, farm.address, people.ca, token_of(name, issuers[name], **changes))
 
     assert (exchanged.status, exchanged.code) == (reason.http_status, f"KG-{reason.number}")
+
+
+def test_a_pull_request_keeps_the_policy_of_its_rule(
+    start_door: StartDoor,
+    newest_builder: NewBuilder,
+    issuing: dict[str, Any],
+    people: People,
+    issuers: dict[str, Issuer],
+    busybox: Path,
+    tmp_path: Path,
+) -> None:
+    forks = {**rule("forks", "payments", repository_id="777", event_name="pull_request"), "policy": "untrusted"}
+    auth = deepcopy(issuing["auth"])
+    auth[1]["rules"].insert(0, forks)
+    policies = {"untrusted": {"exporters": {"types": ["local"]}}}
+    door = start_door(**{**issuing, "auth": auth, "policies": policies})
+    context = small(tmp_path / "context", busybox, secrets.token_hex())
+    builders = [
+        newest_builder(door, exchange(tmp_path / event, door.address, people.ca, token).shown)
+        for event in ("push", "pull_request")
+        for token in [token_of("github", issuers["github"], event_name=event)]
+    ]
+
+    ends = [builder.build(context, f"--output=type=tar,dest={tmp_path}/{builder.name}.tar") for builder in builders]
+
+    assert [done.returncode for done in ends] == [0, 1], ends
+    assert f"[KG-{Reason.POLICY_EXPORTERS.number}]" in ends[1].stdout
+    assert "policy untrusted" in ends[1].stdout

@@ -223,6 +223,7 @@ class Api:
                     "subject": caller.subject,
                     "tenant": caller.tenant,
                     "role": caller.role.label,
+                    "policy": caller.policy,
                     "kind": caller.kind.value if caller.kind else None,
                     "method": caller.method,
                     "rule": caller.rule,

@@ -71,6 +71,7 @@ _SCHEMAS: Final[Words] = {
         subject=_TEXT,
         tenant=_TEXT,
         role={"enum": ["viewer", "builder", "maintainer", "admin"]},
+        policy={"type": "string", "description": "What its builds may ask for."},
         kind={"enum": ["ci", "person", "machine", None]},
         method={"type": "string", "description": "The way in which the farm knows the caller."},
         rule={"type": "string", "description": "The mapping rule that matched."},

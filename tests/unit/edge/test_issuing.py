@@ -63,7 +63,7 @@ class Story:
         self.desk = Desk(
             self.store, revocations=self.revocations, emit=self._emit, wall_ns=self.wall_ns, taken=self._taken
         )
-        self.desk.issuer = Issuer(DOMAIN, (authority(), authority(OLD)), Lifetimes())
+        self.desk.issuer = Issuer(DOMAIN, (authority(), authority(OLD)), Lifetimes(), {"payments": "default"})
 
     def wall_ns(self) -> int:
         return time.time_ns() + self.late_ns

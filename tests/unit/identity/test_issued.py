@@ -105,7 +105,7 @@ def test_a_subject_that_is_not_text_is_refused() -> None:
 
 @pytest.mark.parametrize("rule", ["r", "r" * 63, 'a "quoted" M\u00fcller'])
 def test_a_grant_comes_back_as_it_was_written(rule: str) -> None:
-    grant = Grant(role="maintainer", method="github", rule=rule)
+    grant = Grant(role="maintainer", policy="untrusted", method="github", rule=rule)
 
     assert read_grant(issued_certificate(grant=grant)) == grant
 
@@ -115,13 +115,13 @@ def test_a_grant_comes_back_as_it_was_written(rule: str) -> None:
     [
         "{}",
         "builder",
-        '{"role":"root","method":"m","rule":"r"}',
-        '{"role":"admin","method":"m"}',
-        '{"role":"admin","method":"m","rule":"r"} ',
-        '{"rule":"r","role":"admin","method":"m"}',
-        '{"role":"admin","method":"m","rule":"r","x":"y"}',
-        '{"role":"viewer","role":"admin","method":"m","rule":"r"}',
-        '[{"role":"admin","method":"m","rule":"r"}]',
+        '{"role":"root","policy":null,"method":"m","rule":"r"}',
+        '{"role":"admin","method":"m","rule":"r"}',
+        '{"role":"admin","policy":null,"method":"m","rule":"r"} ',
+        '{"policy":null,"role":"admin","method":"m","rule":"r"}',
+        '{"role":"admin","policy":null,"method":"m","rule":"r","x":"y"}',
+        '{"role":"viewer","role":"admin","policy":null,"method":"m","rule":"r"}',
+        '[{"role":"admin","policy":null,"method":"m","rule":"r"}]',
     ],
 )
 def test_a_grant_that_is_not_written_as_ours_grants_nothing(text: str) -> None:
@@ -141,7 +141,7 @@ def trust(*revoked: int, is_known: bool = True) -> Trust:
     revocations = LiveRevocations()
     if is_known:
         revocations.take(frozenset(revoked))
-    return Trust(DOMAIN, frozenset(), frozenset({"payments"}), revocations)
+    return Trust(DOMAIN, frozenset(), {"payments": "strict"}, frozenset({"strict", "untrusted"}), revocations)
 
 
 def refusal(der: bytes, judged_by: Trust) -> Refused:
@@ -152,7 +152,8 @@ def refusal(der: bytes, judged_by: Trust) -> Refused:
 
 def test_an_issued_certificate_says_itself_who_its_owner_is() -> None:
     der = issued_certificate(
-        Name("payments", Kind.CI, "acme/app@refs/heads/main"), Grant(role="viewer", method="github", rule="main")
+        Name("payments", Kind.CI, "acme/app@refs/heads/main"),
+        Grant(role="viewer", policy=None, method="github", rule="main"),
     )
 
     caller = trust().caller(der, read_certificate(der), method="issued")
@@ -167,6 +168,21 @@ def test_a_tenant_that_is_no_more_lets_nobody_in() -> None:
 
     assert refused.reason is Reason.NO_RULE_MATCHED
     assert "tenant others" in refused.detail
+
+
+@pytest.mark.parametrize(("granted", "policy"), [(None, "strict"), ("untrusted", "untrusted")])
+def test_a_policy_of_the_rule_stays_and_the_tenant_s_own_is_that_of_now(granted: str | None, policy: str) -> None:
+    der = issued_certificate(grant=Grant(role="builder", policy=granted, method="github", rule="forks"))
+
+    assert trust().caller(der, read_certificate(der), method="issued").policy == policy
+
+
+def test_a_policy_that_is_no_more_lets_nobody_in() -> None:
+    grant = Grant(role="builder", policy="gone", method="github", rule="forks")
+    refused = refusal(issued_certificate(grant=grant), trust())
+
+    assert refused.reason is Reason.NO_RULE_MATCHED
+    assert "policy gone" in refused.detail
 
 
 def test_before_the_store_has_told_its_revocations_nobody_is_let_in() -> None:

@@ -79,11 +79,11 @@ def key_pem(issuing: certificates.Authority) -> bytes:
 
 
 def issuer(*authorities: Authority, lifetimes: Lifetimes | None = None) -> Issuer:
-    return Issuer(DOMAIN, authorities or (authority(),), lifetimes or Lifetimes())
+    return Issuer(DOMAIN, authorities or (authority(),), lifetimes or Lifetimes(), {"payments": "strict"})
 
 
-def caller(kind: Kind | None = Kind.CI, subject: str = "acme/app@refs/heads/main") -> Caller:
-    return Caller("payments", Role.MAINTAINER, subject, "github", "main", kind=kind)
+def caller(kind: Kind | None = Kind.CI, subject: str = "acme/app@refs/heads/main", policy: str = "strict") -> Caller:
+    return Caller("payments", Role.MAINTAINER, subject, "github", "main", policy=policy, kind=kind)
 
 
 def certified(
@@ -108,9 +108,16 @@ def test_a_certificate_names_tenant_kind_and_subject_and_grants_what_the_rule_di
 
     assert read_uri(DOMAIN, uri_of(leaf)) == Name("payments", Kind.CI, "acme/app@refs/heads/main")
     assert read_grant(leaf.public_bytes(certificates.Encoding.DER)) == Grant(
-        role="maintainer", method="github", rule="main"
+        role="maintainer", policy=None, method="github", rule="main"
     )
     assert leaf.serial_number == SERIAL
+
+
+@pytest.mark.parametrize(("policy", "granted"), [("strict", None), ("untrusted", "untrusted"), ("default", "default")])
+def test_a_policy_of_the_rule_is_written_down_and_the_tenant_s_own_is_not(policy: str, granted: str | None) -> None:
+    leaf, _ = certified(issuer(), caller(policy=policy))
+
+    assert read_grant(leaf.public_bytes(certificates.Encoding.DER)).policy == granted
 
 
 def test_a_certificate_is_for_clients_and_for_nothing_else() -> None:

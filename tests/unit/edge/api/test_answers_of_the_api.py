@@ -62,6 +62,7 @@ def test_a_token_is_exchanged_for_a_certificate_that_this_door_accepts(door: Api
         "subject": "alice@example.com",
         "tenant": "payments",
         "role": "builder",
+        "policy": "default",
         "kind": "person",
         "method": "issued",
         "rule": "person/all",

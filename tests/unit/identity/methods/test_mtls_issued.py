@@ -21,13 +21,14 @@ ROOT = Authority.create("Farm CA")
 ISSUER = ROOT.intermediate("Issuer")
 COLLEAGUE = ROOT.intermediate("Somebody else's authority below the same root")
 NOW_NS = int(now().timestamp()) * SECOND_NS
+TENANTS = {"payments": "default", "platform": "default"}
 RULES = [{"match": {"uri": f"spiffe://{DOMAIN}/**"}, "tenant": "platform", "name": "all"}]
 
 
 def door(revoked: Collection[int] = (), crl: bytes | None = None, **changes: Any) -> Mtls:
     revocations = LiveRevocations()
     revocations.take(frozenset(revoked))
-    trust = Trust(DOMAIN, frozenset({ISSUER.der}), frozenset({"payments", "platform"}), revocations)
+    trust = Trust(DOMAIN, frozenset({ISSUER.der}), TENANTS, frozenset({"default"}), revocations)
     return Config.model_validate({"type": "mtls", "ca_file": "ca.pem", "issued": True, **changes}).build(
         ROOT.pem, crl, trust
     )
@@ -78,7 +79,7 @@ def test_the_root_itself_grants_nothing_either() -> None:
 
 
 def test_without_issued_true_rules_alone_judge() -> None:
-    trust = Trust(DOMAIN, frozenset({ISSUER.der}), frozenset({"payments"}), LiveRevocations())
+    trust = Trust(DOMAIN, frozenset({ISSUER.der}), TENANTS, frozenset({"default"}), LiveRevocations())
     method = Config.model_validate({"type": "mtls", "ca_file": "ca.pem", "rules": RULES}).build(ROOT.pem, None, trust)
 
     caller = judge(method, issued_by(ISSUER))
