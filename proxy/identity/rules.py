@@ -94,10 +94,8 @@ def _named(rules: tuple[AnyRule, ...]) -> tuple[AnyRule, ...]:
     """Return `rules`, each with a name, so that an audit line can say which one matched.
 
     Raises:
-        ValueError: there are none, or two have the same name.
+        ValueError: two have the same name.
     """
-    if not rules:
-        raise ValueError("needs at least one rule: without one everybody is refused")
     named = tuple(
         rule if rule.name else rule.model_copy(update={"name": f"rule-{number}"})
         for number, rule in enumerate(rules, 1)
@@ -108,9 +106,24 @@ def _named(rules: tuple[AnyRule, ...]) -> tuple[AnyRule, ...]:
     return named
 
 
-_AT_LEAST_ONE = Field(strict=False, json_schema_extra={"minItems": 1})
-Rules = Annotated[tuple[Rule, ...], _AT_LEAST_ONE, AfterValidator(_named)]
-TokenRules = Annotated[tuple[TokenRule, ...], _AT_LEAST_ONE, AfterValidator(_named)]
+def _some(rules: tuple[AnyRule, ...]) -> tuple[AnyRule, ...]:
+    """Return `rules`.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not rules:
+        raise ValueError("needs at least one rule: without one everybody is refused")
+    return rules
+
+
+RulesIfAny = Annotated[tuple[Rule, ...], Field(strict=False), AfterValidator(_named)]
+TokenRules = Annotated[
+    tuple[TokenRule, ...],
+    Field(strict=False, json_schema_extra={"minItems": 1}),
+    AfterValidator(_some),
+    AfterValidator(_named),
+]
 
 
 @dataclass(frozen=True, slots=True)

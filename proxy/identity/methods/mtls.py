@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from proxy.caller import DEFAULT_POLICY, Caller
 from proxy.errors import Refused
 from proxy.identity.chain import Certificate, Revocations, is_authority, read_certificate, read_lists
 from proxy.identity.credentials import ChainFault, Credentials, PresentedCertificate
 from proxy.identity.issued import Trust
-from proxy.identity.rules import Rule, Rules, TenantName, explain, first_match, nearly
+from proxy.identity.rules import Rule, RulesIfAny, TenantName, explain, first_match, nearly
 from proxy.reasons import Reason
 from proxy.record import Record
 from proxy.units import said
@@ -73,14 +73,15 @@ class Config(Record):
     issued: bool = False
     """Certificates that kilngate itself issued (block `issuer`) say whose they are and need no rules: each
     keeps the tenant and role that its token had. Their authorities must lead to `ca_file`."""
-    rules: Annotated[Rules, Field(validate_default=False)] = ()
+    rules: Annotated[RulesIfAny, Field(validate_default=True)] = ()
     """Who becomes which tenant; the first rule that matches decides. May be left out with `issued: true`."""
 
-    @model_validator(mode="after")
-    def _lets_somebody_in(self) -> "Config":
-        if not self.rules and not self.issued:
-            raise ValueError("needs rules, or issued: true: without either everybody is refused")
-        return self
+    @field_validator("rules")
+    @classmethod
+    def _lets_somebody_in(cls, rules: RulesIfAny, info: ValidationInfo) -> RulesIfAny:
+        if not rules and not info.data.get("issued"):
+            raise ValueError("needs at least one rule, or issued: true: without either everybody is refused")
+        return rules
 
     @model_validator(mode="after")
     def _rules_are_bound(self) -> "Config":

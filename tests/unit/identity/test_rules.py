@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from proxy.caller import Role
-from proxy.identity.rules import Rule, Rules, explain, first_match, is_match, nearest, nearly, texts_at
+from proxy.identity.rules import Rule, TokenRules, explain, first_match, is_match, nearest, nearly, texts_at
 
-ADAPTER: TypeAdapter[Any] = TypeAdapter(Rules)
+ADAPTER: TypeAdapter[Any] = TypeAdapter(TokenRules)
 MAIN = {"name": "main", "match": {"owner": "1", "ref": "refs/heads/main"}, "tenant": "payments", "role": "maintainer"}
 ANY_REF = {"match": {"owner": "1"}, "tenant": "payments", "role": "viewer"}
 

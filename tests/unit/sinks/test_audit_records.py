@@ -76,6 +76,7 @@ def test_a_certificate_is_recorded_with_its_serial_and_who_got_it() -> None:
         "who": {"subject": "alice", "method": "mtls", "rule": "rule-1"},
         "tenant": "payments",
         "role": "builder",
+        "policy": "default",
         "what": {"kind": "ci", "serial": "7f", "authority": "ab", "not_after_seconds": 5},
         "decision": "allow",
     }
