@@ -19,7 +19,7 @@ from proxy.edge.issuing import Desk
 from proxy.edge.listener import Listener, listen
 from proxy.edge.tls import ServerTls
 from proxy.edge.watch import Poller
-from proxy.events import Event
+from proxy.events import ConnectionClosed, Event
 from proxy.identity.authenticator import Authenticator
 from proxy.identity.issued import LiveRevocations, Trust
 from proxy.identity.keyset import KeySets
@@ -133,6 +133,16 @@ class ApiDoor:
             assert time.monotonic() < deadline, f"{kind.__name__} was not told {count} times: {self.said}"
             time.sleep(0.01)
         return self.heard(kind)
+
+    def wait_closed(self, port: int) -> ConnectionClosed:
+        """Wait for the end of the connection that a caller opened from a port, and return how it was told."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            ended = [event for event in self.heard(ConnectionClosed) if event.peer == f"127.0.0.1:{port}"]
+            if ended:
+                return ended[-1]
+            assert time.monotonic() < deadline, "a connection stays open"
+            time.sleep(0.01)
 
     def do(self, work: Callable[[], Any]) -> Any:
         """Do something on the port's own thread."""
